@@ -1,0 +1,258 @@
+//! Who may do what: nonces, tokens, and the proof that goes with a token.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::VerifyingKey;
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use roost_shared::hash::Hash;
+use roost_shared::limits::{NONCE_LIFE_MS, TOKEN_LIFE_MAX_S, TOKEN_MAX};
+use roost_shared::proof::{Challenge, verify};
+use roost_shared::roster::Status;
+use roost_shared::wire::PROTOCOL;
+use roost_shared::wire::http::{AskSession, TokenIs, TokenScope};
+use roost_shared::wire::message::Hello;
+use roost_shared::{Code, Cursor, DeviceId, WorkspaceId};
+use secrecy::{ExposeSecret as _, SecretSlice};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::store::{SharedStore, Store, Workspace};
+
+/// The shortest secret a token may be signed with.
+pub const SECRET_MIN: usize = 32;
+const TOKEN_TYPE: &str = "roost-access+jwt";
+/// The one key there is until keys rotate; `kid` picks key and algorithm, the header's `alg` is never trusted.
+const KID: &str = "1";
+const LEEWAY_S: u64 = 5;
+
+/// Issues and checks.
+pub struct Access {
+    audience: String,
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    nonce_key: SecretSlice<u8>,
+    token_life_s: u64,
+}
+
+/// What a token says, once its signature, type and times hold.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Claims {
+    iss: String,
+    aud: String,
+    /// The device.
+    pub sub: DeviceId,
+    /// The workspace.
+    pub ws: WorkspaceId,
+    /// What it allows.
+    pub scope: TokenScope,
+    jti: String,
+    iat: u64,
+    nbf: u64,
+    /// Seconds since 1970.
+    pub exp: u64,
+}
+
+/// A Hello that was accepted.
+pub struct Admission {
+    /// How the workspace stands.
+    pub workspace: Workspace,
+    /// The server's root at Hello.cursor.
+    pub root_at_cursor: Option<Hash>,
+    /// Whether this socket may append.
+    pub may_append: bool,
+    /// When its token runs out.
+    pub expires_at_ms: u64,
+}
+
+impl Access {
+    /// # Errors
+    /// The text says what is wrong with the secret.
+    pub fn new(audience: String, secret: &SecretSlice<u8>, token_life_s: u64) -> Result<Self, &'static str> {
+        let bytes = secret.expose_secret();
+        if bytes.len() < SECRET_MIN {
+            return Err("the token secret must have at least 32 bytes");
+        }
+        Ok(Self {
+            audience,
+            encoding: EncodingKey::from_secret(bytes),
+            decoding: DecodingKey::from_secret(bytes),
+            nonce_key: Hash::of(&[b"roost/v1/nonce-key\0", bytes]).0.to_vec().into(),
+            token_life_s: token_life_s.min(TOKEN_LIFE_MAX_S),
+        })
+    }
+
+    /// What this server calls itself.
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// A nonce this server recognises for a minute without remembering it: time 8, random 16, MAC 32.
+    pub fn nonce(&self, now_ms: u64, random: [u8; 16]) -> Vec<u8> {
+        let mut nonce = now_ms.to_be_bytes().to_vec();
+        nonce.extend_from_slice(&random);
+        let tag = self.mac(&nonce).finalize().into_bytes();
+        nonce.extend_from_slice(&tag);
+        nonce
+    }
+
+    fn mac(&self, text: &[u8]) -> Hmac<Sha256> {
+        // HMAC takes a key of any length.
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.nonce_key.expose_secret())
+            .unwrap_or_else(|_| unreachable!("HMAC takes any key"));
+        mac.update(text);
+        mac
+    }
+
+    fn check_nonce(&self, nonce: &[u8], now_ms: u64) -> Result<(), Code> {
+        let (text, tag) = nonce.split_at_checked(24).ok_or(Code::NonceInvalid)?;
+        self.mac(text).verify_slice(tag).map_err(|_| Code::NonceInvalid)?;
+        let made_ms = text[..8].try_into().map_or(0, u64::from_be_bytes);
+        if now_ms.abs_diff(made_ms) <= NONCE_LIFE_MS { Ok(()) } else { Err(Code::NonceInvalid) }
+    }
+
+    /// A token for a device that is active and signed the nonce; master if the owner signed it too.
+    pub async fn session(
+        &self,
+        store: &dyn Store,
+        ask: &AskSession,
+        now_ms: u64,
+        jti: [u8; 16],
+    ) -> Result<TokenIs, Code> {
+        let (Some(nonce), Some(signature)) = (&ask.nonce, &ask.signature) else {
+            return Err(Code::NonceInvalid);
+        };
+        self.check_nonce(&nonce.0, now_ms)?;
+        // One answer for a workspace or device that is not there and a signature that is wrong.
+        let device = store.device(ask.workspace, ask.device).await.map_err(|refusal| refusal.code)?;
+        let device = device.ok_or(Code::ProofInvalid)?;
+        let challenge = Challenge {
+            nonce: &nonce.0,
+            audience: &self.audience,
+            workspace: ask.workspace,
+            device: ask.device,
+        };
+        if !signed(&device.ed, &challenge.session(), &signature.0) {
+            return Err(Code::ProofInvalid);
+        }
+        if device.status != Status::Active {
+            return Err(Code::NotAllowed);
+        }
+        let scope = match &ask.owner_signature {
+            None => device.scope.into(),
+            Some(signature) => {
+                let workspace = store.workspace(ask.workspace).await.map_err(|refusal| refusal.code)?;
+                let owner = workspace.and_then(|workspace| workspace.roster.owner().map(|owner| owner.ed));
+                let owner = owner.ok_or(Code::ProofInvalid)?;
+                if !signed(&owner, &challenge.master(), &signature.0) {
+                    return Err(Code::ProofInvalid);
+                }
+                TokenScope::Master
+            }
+        };
+        self.issue(ask.workspace, ask.device, scope, now_ms, jti)
+    }
+
+    /// Signs a token.
+    pub fn issue(
+        &self,
+        workspace: WorkspaceId,
+        device: DeviceId,
+        scope: TokenScope,
+        now_ms: u64,
+        jti: [u8; 16],
+    ) -> Result<TokenIs, Code> {
+        let now = now_ms / 1_000;
+        let claims = Claims {
+            iss: self.audience.clone(),
+            aud: self.audience.clone(),
+            sub: device,
+            ws: workspace,
+            scope,
+            jti: URL_SAFE_NO_PAD.encode(jti),
+            iat: now,
+            nbf: now,
+            exp: now + self.token_life_s,
+        };
+        let mut header = Header::new(Algorithm::HS256);
+        header.typ = Some(TOKEN_TYPE.to_owned());
+        header.kid = Some(KID.to_owned());
+        let token = jsonwebtoken::encode(&header, &claims, &self.encoding).map_err(|_| Code::RetryLater)?;
+        Ok(TokenIs { token, scope, expires_at_ms: claims.exp * 1_000 })
+    }
+
+    /// Checks a token: key and algorithm by `kid`, type, issuer, audience, times.
+    pub fn verify(&self, token: &str, now_ms: u64) -> Result<Claims, Code> {
+        if token.len() > TOKEN_MAX {
+            return Err(Code::TokenInvalid);
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        validation.set_issuer(&[&self.audience]);
+        validation.set_audience(&[&self.audience]);
+        // Times are judged below by the clock the caller reads; the library would read its own.
+        validation.validate_exp = false;
+        validation.validate_nbf = false;
+        let decoded =
+            jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).map_err(|error| match error.kind() {
+                ErrorKind::ExpiredSignature => Code::TokenExpired,
+                _ => Code::TokenInvalid,
+            })?;
+        let header = &decoded.header;
+        let claims = decoded.claims;
+        let ours = header.typ.as_deref() == Some(TOKEN_TYPE)
+            && header.kid.as_deref() == Some(KID)
+            && header.crit.is_none()
+            && claims.exp.saturating_sub(claims.iat) <= TOKEN_LIFE_MAX_S;
+        let now = now_ms / 1_000;
+        if !ours || claims.nbf > now + LEEWAY_S || claims.iat > now + LEEWAY_S {
+            return Err(Code::TokenInvalid);
+        }
+        if claims.exp + LEEWAY_S < now { Err(Code::TokenExpired) } else { Ok(claims) }
+    }
+
+    /// Lets a socket in: protocol, token, the device's own proof, and the roster.
+    pub async fn admit(
+        &self,
+        store: &SharedStore,
+        hello: &Hello,
+        nonce: &[u8; 32],
+        now_ms: u64,
+    ) -> Result<Admission, Code> {
+        if hello.protocol != PROTOCOL {
+            return Err(Code::ProtocolVersion);
+        }
+        let claims = self.verify(&hello.token, now_ms)?;
+        if claims.ws != hello.workspace || claims.sub != hello.device || claims.scope == TokenScope::Join {
+            return Err(Code::NotAllowed);
+        }
+        let found = store.workspace(hello.workspace).await.map_err(|refusal| refusal.code)?;
+        let workspace = found.ok_or(Code::NotFound)?;
+        let member = workspace.roster.member(hello.device).ok_or(Code::NotAllowed)?;
+        let challenge = Challenge {
+            nonce,
+            audience: &self.audience,
+            workspace: hello.workspace,
+            device: hello.device,
+        };
+        if !verify(&member.key, &challenge.hello(), &hello.proof) {
+            return Err(Code::ProofInvalid);
+        }
+        workspace.roster.scope(hello.device).ok_or(Code::NotAllowed)?;
+        let cursor = Cursor(hello.cursor);
+        let root_at_cursor = if cursor == workspace.tail() {
+            Some(workspace.frontier.root())
+        } else if cursor > workspace.tail() {
+            None
+        } else {
+            store.root_at(hello.workspace, cursor).await.map_err(|refusal| refusal.code)?
+        };
+        let may_append = matches!(claims.scope, TokenScope::ReadWrite | TokenScope::Master);
+        Ok(Admission { workspace, root_at_cursor, may_append, expires_at_ms: claims.exp * 1_000 })
+    }
+}
+
+fn signed(key: &[u8; 32], text: &[u8], signature: &[u8]) -> bool {
+    VerifyingKey::from_bytes(key).is_ok_and(|key| !key.is_weak() && verify(&key, text, signature))
+}

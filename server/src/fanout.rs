@@ -1,0 +1,89 @@
+//! Who must be woken when a log grows. Level-triggered: a wake says how things stand, not what happened, so a reader
+//! that was slow misses nothing and nothing is queued for it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use roost_shared::limits::SOCKETS_PER_DEVICE_MAX;
+use roost_shared::{Code, Cursor, DeviceId, LogId, WorkspaceId};
+use tokio::sync::watch;
+
+/// How a workspace stands, as far as its sockets care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wake {
+    /// The tail is at least here.
+    pub tail: Cursor,
+    /// The roster is at least at this version.
+    pub roster: u64,
+    /// The log got this id, if it got one while anyone listened.
+    pub log: Option<LogId>,
+}
+
+/// The wake-ups of all workspaces that have a socket here.
+#[derive(Clone, Default)]
+pub struct Fanout {
+    listeners: Arc<Mutex<HashMap<WorkspaceId, Listeners>>>,
+}
+
+struct Listeners {
+    wake: watch::Sender<Wake>,
+    sockets: HashMap<DeviceId, usize>,
+}
+
+impl Fanout {
+    /// Says how things stand now.
+    pub fn wake(&self, workspace: WorkspaceId, change: impl FnOnce(&mut Wake)) {
+        if let Some(listeners) = self.listeners.lock().get(&workspace) {
+            listeners.wake.send_modify(change);
+        }
+    }
+
+    /// Listens until the subscription is dropped. Subscribe first, look second: then nothing is missed between.
+    pub fn subscribe(&self, workspace: WorkspaceId, device: DeviceId) -> Result<Subscription, Code> {
+        let mut all = self.listeners.lock();
+        let listeners = all
+            .entry(workspace)
+            .or_insert_with(|| Listeners { wake: watch::Sender::new(Wake::default()), sockets: HashMap::new() });
+        let sockets = listeners.sockets.entry(device).or_default();
+        if *sockets >= SOCKETS_PER_DEVICE_MAX {
+            return Err(Code::TooMany);
+        }
+        *sockets += 1;
+        Ok(Subscription { wakes: listeners.wake.subscribe(), fanout: self.clone(), workspace, device })
+    }
+}
+
+/// One socket's place among the listeners.
+pub struct Subscription {
+    wakes: watch::Receiver<Wake>,
+    fanout: Fanout,
+    workspace: WorkspaceId,
+    device: DeviceId,
+}
+
+impl Subscription {
+    /// Waits for the next change and says how things stand after it.
+    pub async fn woken(&mut self) -> Wake {
+        if self.wakes.changed().await.is_err() {
+            std::future::pending::<()>().await; // the sender lives as long as this subscription
+        }
+        *self.wakes.borrow_and_update()
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut all = self.fanout.listeners.lock();
+        let Some(listeners) = all.get_mut(&self.workspace) else { return };
+        if let Some(sockets) = listeners.sockets.get_mut(&self.device) {
+            *sockets -= 1;
+            if *sockets == 0 {
+                listeners.sockets.remove(&self.device);
+            }
+        }
+        if listeners.sockets.is_empty() {
+            all.remove(&self.workspace);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Who asks: taken from a request before a handler runs.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, FromRequestParts, Path};
+use axum::http::header;
+use axum::http::request::Parts;
+use roost_shared::{Code, WorkspaceId};
+
+use super::error::ApiError;
+use crate::App;
+use crate::access::Claims;
+use crate::telemetry::now_ms;
+
+/// A request without a session, within what its address may ask.
+pub struct Anonymous;
+
+impl FromRequestParts<Arc<App>> for Anonymous {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|connection| connection.0.ip());
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        app.anonymous.check_key(&peer).map_err(|_| Code::TooMany)?;
+        Ok(Self)
+    }
+}
+
+/// The workspace of the path.
+pub struct InPath(pub WorkspaceId);
+
+impl FromRequestParts<Arc<App>> for InPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let path = Path::<HashMap<String, String>>::from_request_parts(parts, app).await;
+        let path = path.map_err(|_| Code::NotFound)?;
+        let workspace = path.get("ws").and_then(|text| text.parse().ok());
+        workspace.map(Self).ok_or_else(|| Code::NotFound.into())
+    }
+}
+
+/// A valid token for the workspace of the path. No handler can reach another one.
+pub struct Bearer {
+    /// What the token says.
+    pub claims: Claims,
+}
+
+impl FromRequestParts<Arc<App>> for Bearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Code::TokenInvalid)?;
+        let claims = app.access.verify(token, now_ms())?;
+        let InPath(workspace) = InPath::from_request_parts(parts, app).await?;
+        if claims.ws == workspace { Ok(Self { claims }) } else { Err(Code::NotAllowed.into()) }
+    }
+}

@@ -1,0 +1,41 @@
+//! Share links are used up here; they live in the roster.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use roost_shared::Code;
+use roost_shared::hash::Hash;
+use roost_shared::wire::http::{Base64, Redeem, Redeemed, TokenScope};
+
+use super::error::ApiError;
+use super::extract::Anonymous;
+use crate::App;
+use crate::store;
+use crate::telemetry::now_ms;
+
+/// `POST /v1/links/redeem`. GET never uses a link up.
+pub async fn redeem(
+    _: Anonymous,
+    State(app): State<Arc<App>>,
+    body: Result<Json<Redeem>, JsonRejection>,
+) -> Result<Json<Redeemed>, ApiError> {
+    let Json(body) = body?;
+    let redeem = store::Redeem {
+        workspace: body.workspace,
+        link_hash: Hash::of(&[&body.link_proof.0]),
+        access_hash: Hash::of(&[&body.access_proof.0]),
+        device: body.device,
+        now_ms: now_ms(),
+    };
+    let redeeming = Arc::clone(&app);
+    let redeemed = tokio::spawn(async move { redeeming.logs.store.redeem(redeem).await });
+    redeemed.await.map_err(|_| Code::RetryLater)??;
+    let mut jti = [0; 16];
+    getrandom::fill(&mut jti).map_err(|_| Code::RetryLater)?;
+    let token = app.access.issue(body.workspace, body.device, TokenScope::Join, now_ms(), jti)?;
+    let chain = app.logs.store.chain(body.workspace).await?;
+    let chain = chain.iter().map(|record| Base64(record.as_bytes().to_vec())).collect();
+    Ok(Json(Redeemed { token, chain }))
+}

@@ -1,0 +1,103 @@
+//! Workspaces: create, show, give the log a new id.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::extract::rejection::JsonRejection;
+use axum::http::HeaderMap;
+use roost_shared::limits::ROSTER_CHAIN_MAX;
+use roost_shared::roster::Record;
+use roost_shared::wire::http::{Base64, CreateWorkspace, LogIs, ProposeLog, TokenScope, WorkspaceIs};
+use roost_shared::{Code, Cursor, LogId};
+use secrecy::ExposeSecret as _;
+use subtle::ConstantTimeEq as _;
+
+use super::error::ApiError;
+use super::extract::{Anonymous, Bearer};
+use crate::App;
+use crate::config::Admission;
+use crate::store::ChangeLog;
+use crate::telemetry::now_ms;
+
+/// Carries the admission key, where one is asked for.
+const ADMISSION_HEADER: &str = "roost-admission-key";
+
+/// `POST /v1/workspaces`
+pub async fn create(
+    _: Anonymous,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Json<CreateWorkspace>, JsonRejection>,
+) -> Result<Json<LogIs>, ApiError> {
+    let admitted = match &app.admission {
+        Admission::Open => true,
+        Admission::Closed => false,
+        Admission::Key(key) => headers
+            .get(ADMISSION_HEADER)
+            .is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(key.expose_secret().as_bytes()))),
+    };
+    if !admitted {
+        return Err(Code::AdmissionClosed.into());
+    }
+    let Json(body) = body?;
+    let chain = parse_chain(body.chain)?;
+    let workspace = chain.first().ok_or(Code::RosterInvalid)?.workspace;
+    if body.log == LogId::ZERO {
+        return Err(Code::BadMessage.into());
+    }
+    // Detached: a client that goes away must not leave a half-told outcome.
+    let store = Arc::clone(&app.logs.store);
+    let created = tokio::spawn(async move { store.create(workspace, body.log, chain).await });
+    let log = created.await.map_err(|_| Code::RetryLater)??;
+    Ok(Json(LogIs { log }))
+}
+
+/// A chain from JSON; every record well-formed.
+pub fn parse_chain(chain: Vec<Base64>) -> Result<Vec<Record>, ApiError> {
+    if chain.len() > ROSTER_CHAIN_MAX {
+        return Err(Code::TooLarge.into());
+    }
+    let records = chain.into_iter().map(|record| Record::parse(record.0));
+    records.collect::<Result<_, _>>().map_err(|error| ApiError::new(Code::RosterInvalid, error.to_string()))
+}
+
+/// `GET /v1/workspaces/{ws}`
+pub async fn show(bearer: Bearer, State(app): State<Arc<App>>) -> Result<Json<WorkspaceIs>, ApiError> {
+    let found = app.logs.store.workspace(bearer.claims.ws).await?;
+    let workspace = found.ok_or(Code::NotFound)?;
+    Ok(Json(WorkspaceIs {
+        tail: workspace.tail().0,
+        root: workspace.frontier.root(),
+        floor: 0,
+        epoch: workspace.roster.epoch(),
+        bytes: workspace.bytes,
+        quota_bytes: workspace.quota_bytes,
+        logs: workspace.logs,
+    }))
+}
+
+/// `POST /v1/workspaces/{ws}/log`
+pub async fn change_log(
+    bearer: Bearer,
+    State(app): State<Arc<App>>,
+    body: Result<Json<ProposeLog>, JsonRejection>,
+) -> Result<Json<LogIs>, ApiError> {
+    let Json(body) = body?;
+    let claims = bearer.claims;
+    if claims.scope == TokenScope::Join || !app.is_active(claims.ws, claims.sub).await {
+        return Err(Code::NotAllowed.into());
+    }
+    let change = ChangeLog {
+        workspace: claims.ws,
+        old: body.old,
+        proposed: body.proposed,
+        cursor: Cursor(body.cursor),
+        root: body.root,
+        now_ms: now_ms(),
+    };
+    let changed = tokio::spawn(async move { app.logs.change(change).await });
+    let log = changed.await.map_err(|_| Code::RetryLater)??;
+    tracing::warn!(workspace = %change.workspace, device = %claims.sub, %log, "the log has a new id: a device showed that history was lost");
+    Ok(Json(LogIs { log }))
+}

@@ -1,0 +1,71 @@
+//! Writing to and reading from logs: the store, and the wake-ups that follow a write.
+
+use roost_shared::limits::ENVELOPE_MAX;
+use roost_shared::roster::Record;
+use roost_shared::tree::{consistency_proof, root};
+use roost_shared::wire::http::TreeIs;
+use roost_shared::{Code, Cursor, Envelope, LogId, Seq, WorkspaceId};
+
+use crate::fanout::Fanout;
+use crate::store::{Append, Appended, ChangeLog, Page, Refusal, SharedStore};
+
+/// The logs of this server.
+#[derive(Clone)]
+pub struct Logs {
+    /// Where they lie.
+    pub store: SharedStore,
+    /// Who listens.
+    pub fanout: Fanout,
+}
+
+impl Logs {
+    /// Appends and wakes the readers; the answer means durable.
+    pub async fn append(&self, append: Append) -> Result<Appended, Refusal> {
+        let workspace = append.workspace;
+        let appended = self.store.append(append).await?;
+        self.fanout.wake(workspace, |wake| wake.tail = wake.tail.max(appended.tail));
+        Ok(appended)
+    }
+
+    /// Appends a roster record and wakes the readers, who may have lost their place by it.
+    pub async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
+        let version = record.version;
+        let seq = self.store.append_record(workspace, record).await?;
+        self.fanout.wake(workspace, |wake| {
+            wake.tail = wake.tail.max(seq.cursor());
+            wake.roster = wake.roster.max(version);
+        });
+        Ok(seq)
+    }
+
+    /// Gives the log a new id and sends the readers away to resync.
+    pub async fn change(&self, change: ChangeLog) -> Result<LogId, Refusal> {
+        let log = self.store.change_log(change).await?;
+        self.fanout.wake(change.workspace, |wake| wake.log = Some(log));
+        Ok(log)
+    }
+
+    /// A piece of the log.
+    pub async fn read(&self, workspace: WorkspaceId, after: Cursor, max_bytes: usize) -> Result<Page, Refusal> {
+        self.store.read(workspace, after, max_bytes.min(ENVELOPE_MAX)).await
+    }
+
+    /// Two roots and the proof that the first tree is a prefix of the second.
+    pub async fn tree(&self, workspace: WorkspaceId, first: Cursor, second: Cursor) -> Result<TreeIs, Refusal> {
+        let leaves = self.store.leaves(workspace, second).await?;
+        let first = usize::try_from(first.0).unwrap_or(usize::MAX);
+        if first > leaves.len() || leaves.len() as u64 != second.0 {
+            return Err(Code::NotFound.into());
+        }
+        Ok(TreeIs {
+            first_root: root(&leaves[..first]),
+            second_root: root(&leaves),
+            proof: consistency_proof(first, &leaves),
+        })
+    }
+}
+
+/// Parses the envelopes of an append; the first bad one refuses all.
+pub fn parse(envelopes: Vec<Vec<u8>>) -> Result<Vec<Envelope>, Code> {
+    envelopes.into_iter().map(|bytes| Envelope::parse(bytes).map_err(|_| Code::EnvelopeInvalid)).collect()
+}

@@ -1,0 +1,175 @@
+//! Pumps bytes between one WebSocket and one [`Session`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use roost_shared::limits::HELLO_TIMEOUT_MS;
+use roost_shared::wire::error::Close;
+use roost_shared::{Code, DeviceId, WorkspaceId};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::App;
+use crate::access::Admission;
+use crate::fanout::Subscription;
+use crate::session::{Effect, Event, Session};
+use crate::store::{Appended, Page, Refusal};
+use crate::telemetry::now_ms;
+
+/// When a drained device may come back.
+const DRAIN_RETRY_MS: u64 = 1_000;
+
+/// What a spawned piece of work brings back.
+enum Done {
+    Admitted(Result<(Box<Admission>, Subscription), Code>),
+    Appended { id: u64, outcome: Result<Appended, Refusal> },
+    Page(Result<Page, Refusal>),
+    Checked(bool),
+    Renewed(Result<u64, Code>),
+}
+
+struct Pump {
+    app: Arc<App>,
+    socket: WebSocket,
+    session: Session,
+    nonce: [u8; 32],
+    who: Option<(WorkspaceId, DeviceId)>,
+    subscription: Option<Subscription>,
+    deadline: Instant,
+    work: JoinSet<Done>,
+}
+
+/// Serves one socket until it closes or `stop` is cancelled.
+pub async fn serve(app: Arc<App>, socket: WebSocket, stop: CancellationToken) {
+    let mut nonce = [0; 32];
+    if getrandom::fill(&mut nonce).is_err() {
+        return;
+    }
+    let (session, challenge) = Session::open(nonce);
+    let mut pump = Pump {
+        app,
+        socket,
+        session,
+        nonce,
+        who: None,
+        subscription: None,
+        deadline: Instant::now() + Duration::from_millis(HELLO_TIMEOUT_MS),
+        work: JoinSet::new(),
+    };
+    if pump.carry_out(vec![challenge]).await.is_err() {
+        return;
+    }
+    while pump.turn(&stop).await.is_ok() {}
+    // An append under way goes on: its outcome must not depend on the socket.
+    pump.work.detach_all();
+}
+
+/// The socket is closed or of no more use.
+struct Gone;
+
+impl Pump {
+    async fn turn(&mut self, stop: &CancellationToken) -> Result<(), Gone> {
+        let effects = tokio::select! {
+            message = self.socket.recv() => match message {
+                Some(Ok(Message::Binary(bytes))) => self.session.handle(Event::Message(&bytes)),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => Vec::new(),
+                Some(Ok(Message::Text(_))) => self.session.handle(Event::Message(&[])),
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Gone),
+            },
+            Some(done) = self.work.join_next() => match done {
+                Ok(done) => self.done(done),
+                Err(_) => return Err(Gone),
+            },
+            wake = woken(&mut self.subscription) => self.session.handle(Event::Woken(wake)),
+            () = tokio::time::sleep_until(self.deadline) => {
+                let event = if self.who.is_some() { Event::TokenExpired } else { Event::HelloLate };
+                self.session.handle(event)
+            }
+            () = stop.cancelled() => self.session.handle(Event::Drain { retry_after_ms: DRAIN_RETRY_MS }),
+        };
+        self.carry_out(effects).await
+    }
+
+    fn done(&mut self, done: Done) -> Vec<Effect> {
+        match done {
+            Done::Admitted(Ok((admission, subscription))) => {
+                self.subscription = Some(subscription);
+                self.expire_at(admission.expires_at_ms);
+                self.session.handle(Event::Admitted(Ok(admission)))
+            }
+            Done::Admitted(Err(code)) => self.session.handle(Event::Admitted(Err(code))),
+            Done::Appended { id, outcome } => self.session.handle(Event::Appended { id, outcome }),
+            Done::Page(page) => self.session.handle(Event::Page(page)),
+            Done::Checked(is_in) => self.session.handle(Event::Checked(is_in)),
+            Done::Renewed(renewed) => {
+                if let Ok(expires_at_ms) = renewed {
+                    self.expire_at(expires_at_ms);
+                }
+                self.session.handle(Event::Renewed(renewed))
+            }
+        }
+    }
+
+    fn expire_at(&mut self, expires_at_ms: u64) {
+        self.deadline = Instant::now() + Duration::from_millis(expires_at_ms.saturating_sub(now_ms()));
+    }
+
+    async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Gone> {
+        for effect in effects {
+            let app = Arc::clone(&self.app);
+            match effect {
+                Effect::Send(message) => {
+                    let message = Message::Binary(Bytes::from(message.encode()));
+                    self.socket.send(message).await.map_err(|_| Gone)?;
+                }
+                Effect::Close(close) => {
+                    self.close(close).await;
+                    return Err(Gone);
+                }
+                Effect::Admit(hello) => {
+                    self.who = Some((hello.workspace, hello.device));
+                    let nonce = self.nonce;
+                    self.work.spawn(async move {
+                        // Subscribed before the look: a write in between wakes this socket.
+                        let subscription = app.logs.fanout.subscribe(hello.workspace, hello.device);
+                        let admitted = app.access.admit(&app.logs.store, &hello, &nonce, now_ms()).await;
+                        Done::Admitted(
+                            admitted.and_then(|admission| Ok((Box::new(admission), subscription?))),
+                        )
+                    });
+                }
+                Effect::Append { id, append } => {
+                    self.work.spawn(async move { Done::Appended { id, outcome: app.logs.append(append).await } });
+                }
+                Effect::Read { after, max_bytes } => {
+                    let Some((workspace, _)) = self.who else { return Err(Gone) };
+                    self.work.spawn(async move { Done::Page(app.logs.read(workspace, after, max_bytes).await) });
+                }
+                Effect::Check => {
+                    let Some((workspace, device)) = self.who else { return Err(Gone) };
+                    self.work.spawn(async move { Done::Checked(app.is_active(workspace, device).await) });
+                }
+                Effect::Renew(token) => {
+                    let who = self.who;
+                    self.work.spawn(async move { Done::Renewed(app.renew(who, &token)) });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, close: Close) {
+        let frame = CloseFrame { code: close as u16, reason: Utf8Bytes::from_static("") };
+        let _ = self.socket.send(Message::Close(Some(frame))).await;
+    }
+}
+
+async fn woken(subscription: &mut Option<Subscription>) -> crate::fanout::Wake {
+    match subscription {
+        Some(subscription) => subscription.woken().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,280 @@
+//! One SQLite file: WAL, `synchronous=FULL`, one writer task with group commit, bounded readers.
+
+mod rows;
+mod writer;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use roost_shared::hash::Hash;
+use roost_shared::limits::BODY_MAX;
+use roost_shared::roster::Record;
+use roost_shared::tree::leaf;
+use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, SqlitePool};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use self::rows::array;
+use self::writer::{Write, Writer};
+use super::{
+    Append, Appended, ChangeLog, Device, Entry, Page, Redeem, Refusal, Store, Workspace,
+};
+
+/// Writes waiting for the writer; a sender past it waits, so memory stays bounded.
+const WRITES_WAITING_MAX: usize = 1_024;
+/// Connections that read; each holds one page at a time.
+const READERS: u32 = 4;
+/// The WAL-reset fix is in it.
+const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
+
+/// The store did not open, and nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another server has it.
+    #[error("{0} is in use by another roost server: stop that one, or give this one a data directory of its own")]
+    Locked(PathBuf),
+    /// The file or its folder.
+    #[error("cannot open {path}: {source}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is damaged.
+    #[error("{path} fails SQLite's own check ({found}): nothing was written to it; restore the last backup")]
+    Corrupt {
+        /// Which.
+        path: PathBuf,
+        /// What the check said.
+        found: String,
+    },
+    /// The SQLite this was built with is too old.
+    #[error("SQLite {0} is older than 3.51.3, which has a fix this server relies on")]
+    Version(String),
+    /// The tables are not this server's.
+    #[error("{path}: {source}: the database was written by a newer roost, or edited by hand")]
+    Migrate {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// Anything else SQLite said.
+    #[error("{path}: {source}")]
+    Sqlite {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+}
+
+/// A store in one file.
+pub struct SqliteStore {
+    readers: SqlitePool,
+    writes: mpsc::Sender<Write>,
+    writer: parking_lot::Mutex<Option<JoinHandle<()>>>,
+    quota_bytes: u64,
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens or creates the file, checks it, brings its tables up to date.
+    pub async fn open(path: &Path, quota_bytes: u64) -> Result<Self, OpenError> {
+        let lock = lock(path)?;
+        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let mut connection = SqliteConnection::connect_with(&options(path)).await.map_err(failed)?;
+        check_version(&mut connection).await.map_err(failed)??;
+        let found: String =
+            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await.map_err(failed)?;
+        if found != "ok" {
+            return Err(OpenError::Corrupt { path: path.to_owned(), found });
+        }
+        let migrated = sqlx::migrate!("../migrations/sqlite").run(&mut connection).await;
+        migrated.map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options(path).read_only(true))
+            .await
+            .map_err(failed)?;
+        let (writes, waiting) = mpsc::channel(WRITES_WAITING_MAX);
+        let writer = tokio::spawn(Writer::new(options(path), connection, quota_bytes).run(waiting));
+        Ok(Self { readers, writes, writer: parking_lot::Mutex::new(Some(writer)), quota_bytes, _lock: lock })
+    }
+
+    async fn write<T>(&self, write: impl FnOnce(oneshot::Sender<Result<T, Refusal>>) -> Write) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        // A writer that is gone never ran the write, or its outcome is unknown: both are "try again".
+        self.writes.send(write(reply)).await.map_err(|_| Code::RetryLater)?;
+        answer.await.map_err(|_| Code::RetryLater)?
+    }
+
+    async fn key(&self, reader: &mut SqliteConnection, workspace: WorkspaceId) -> Result<i64, Refusal> {
+        let key = sqlx::query_scalar("SELECT key FROM workspace WHERE id = ?")
+            .bind(&workspace.0[..])
+            .fetch_optional(reader)
+            .await
+            .map_err(refused)?;
+        key.ok_or_else(|| Code::NotFound.into())
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", "-16384")
+        .disable_statement_logging()
+}
+
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let lock_path = path.with_extension("lock");
+    let failed = |source| OpenError::Io { path: lock_path.clone(), source };
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+async fn check_version(connection: &mut SqliteConnection) -> Result<Result<(), OpenError>, sqlx::Error> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(connection).await?;
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut part = || parts.next().unwrap_or(0);
+    let found = (part(), part(), part());
+    Ok(if found >= SQLITE_VERSION_MIN { Ok(()) } else { Err(OpenError::Version(version)) })
+}
+
+/// What an SQLite error means to a client.
+fn refused(error: sqlx::Error) -> Refusal {
+    const SQLITE_FULL: i32 = 13;
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    tracing::error!(%error, "the store failed");
+    match code.map(|code| code & 0xff) {
+        Some(SQLITE_FULL) => Code::StorageFull.into(),
+        _ => Code::StorageFailed.into(),
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn create(&self, workspace: WorkspaceId, log: LogId, chain: Vec<Record>) -> Result<LogId, Refusal> {
+        self.write(|reply| Write::Create { workspace, log, chain, reply }).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, Refusal> {
+        self.write(|reply| Write::Append { append, reply }).await
+    }
+
+    async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
+        self.write(|reply| Write::Record { workspace, record, reply }).await
+    }
+
+    async fn redeem(&self, redeem: Redeem) -> Result<(), Refusal> {
+        self.write(|reply| Write::Redeem { redeem, reply }).await
+    }
+
+    async fn change_log(&self, change: ChangeLog) -> Result<LogId, Refusal> {
+        self.write(|reply| Write::ChangeLog { change, reply }).await
+    }
+
+    async fn workspace(&self, workspace: WorkspaceId) -> Result<Option<Workspace>, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        let state = rows::load(&mut reader, workspace).await?;
+        Ok(state.map(|(_, state)| state.seen(self.quota_bytes)))
+    }
+
+    async fn device(&self, workspace: WorkspaceId, device: DeviceId) -> Result<Option<Device>, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        rows::device(&mut reader, workspace, device).await
+    }
+
+    async fn chain(&self, workspace: WorkspaceId) -> Result<Vec<Record>, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        let key = self.key(&mut reader, workspace).await?;
+        rows::chain(&mut reader, key).await
+    }
+
+    async fn read(&self, workspace: WorkspaceId, after: Cursor, max_bytes: usize) -> Result<Page, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        let key = self.key(&mut reader, workspace).await?;
+        // Rows are at least a header long: this many fill a page, and the page is one short statement.
+        let rows_max = (max_bytes.min(BODY_MAX) / 216 + 1).min(super::PAGE_ITEMS_MAX);
+        let found = sqlx::query(
+            "SELECT seq, document, envelope_hash, body FROM entry WHERE workspace = ? AND seq > ? ORDER BY seq LIMIT ?",
+        )
+        .bind(key)
+        .bind(rows::int(after.0))
+        .bind(rows::int(rows_max as u64));
+        let mut entries = Vec::new();
+        let mut left = max_bytes;
+        {
+            use futures_util::TryStreamExt as _;
+            let mut found = found.fetch(&mut *reader);
+            while let Some(row) = found.try_next().await.map_err(refused)? {
+                let body: Option<Vec<u8>> = row.get(3);
+                if !super::fits(&mut left, body.as_ref().map_or(0, Vec::len), entries.len()) {
+                    break;
+                }
+                entries.push(Entry {
+                    seq: Seq::new(row.get::<i64, _>(0).unsigned_abs()).ok_or(Code::StorageFailed)?,
+                    document: roost_shared::DocumentId(array(&row, 1)?),
+                    envelope_hash: Hash(array(&row, 2)?),
+                    body,
+                });
+            }
+        }
+        // Read after the page: entries never vanish, so the page is a prefix of what the tail names.
+        let (tail, root) = rows::tail(&mut reader, key).await?;
+        Ok(Page { entries, tail, root })
+    }
+
+    async fn root_at(&self, workspace: WorkspaceId, size: Cursor) -> Result<Option<Hash>, Refusal> {
+        if size == Cursor::START {
+            return Ok(Some(Hash::of(&[])));
+        }
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        let key = self.key(&mut reader, workspace).await?;
+        rows::root_at(&mut reader, key, size).await
+    }
+
+    async fn leaves(&self, workspace: WorkspaceId, size: Cursor) -> Result<Vec<Hash>, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        let key = self.key(&mut reader, workspace).await?;
+        let found = sqlx::query(
+            "SELECT document, envelope_hash FROM entry WHERE workspace = ? AND seq <= ? ORDER BY seq",
+        )
+        .bind(key)
+        .bind(rows::int(size.0))
+        .fetch_all(&mut *reader)
+        .await
+        .map_err(refused)?;
+        found
+            .iter()
+            .map(|row| Ok(leaf(roost_shared::DocumentId(array(row, 0)?), Hash(array(row, 1)?))))
+            .collect()
+    }
+
+    async fn check(&self) -> Result<(), Refusal> {
+        self.write(|reply| Write::Check { reply }).await?;
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        sqlx::query("SELECT 1").execute(&mut *reader).await.map_err(refused)?;
+        Ok(())
+    }
+
+    async fn close(&self) {
+        let _ = self.write(|reply| Write::Close { reply }).await;
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer {
+            let _ = writer.await;
+        }
+        self.readers.close().await;
+    }
+}

@@ -1,0 +1,22 @@
+//! The words both sides of Roost use: ids, the envelope, the Merkle tree, roster records and the wire.
+//!
+//! Nothing here does IO, reads a clock, draws randomness, or knows a cipher or a CRDT. `PROTOCOL.md` beside this
+//! crate is normative; the modules below are in the order in which it explains them.
+
+pub mod bytes;
+pub mod id;
+pub mod seq;
+pub mod limits;
+pub mod hash;
+pub mod envelope;
+pub mod plaintext;
+pub mod tree;
+pub mod roster;
+pub mod proof;
+pub mod wire;
+
+pub use envelope::{Envelope, Header, Kind};
+pub use hash::Hash;
+pub use id::{DeviceId, DocumentId, LogId, WorkspaceId};
+pub use seq::{Cursor, Seq};
+pub use wire::error::Code;

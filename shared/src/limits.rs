@@ -1,0 +1,116 @@
+//! Every bound in the system, and what each must fit into. Sizes are bytes unless the name ends in a unit.
+
+/// One log entry, whole.
+pub const ENVELOPE_MAX: usize = 256 * 1024;
+/// The clear header of an envelope.
+pub const HEADER_LEN: usize = 152;
+/// An Ed25519 signature.
+pub const SIGNATURE_LEN: usize = 64;
+/// What an envelope adds around its body.
+pub const ENVELOPE_OVERHEAD: usize = HEADER_LEN + SIGNATURE_LEN;
+/// The Poly1305 tag at the end of a sealed body.
+pub const TAG_LEN: usize = 16;
+/// A body (ciphertext and tag, or clear) at the most.
+pub const BODY_MAX: usize = ENVELOPE_MAX - ENVELOPE_OVERHEAD;
+
+/// The smallest padded plaintext.
+pub const PADDING_FLOOR: usize = 256;
+/// The head of a plaintext, as written today.
+pub const HEAD_LEN: usize = 38;
+/// A head from a later version may be longer, up to this.
+pub const HEAD_MAX: usize = 1024;
+/// What one part of an update or snapshot may carry: its padded plaintext and tag fit a body, because a padded
+/// length never exceeds 224 KiB for a plaintext of at most 220 KiB.
+pub const PART_MAX: usize = 220 * 1024;
+/// An update in all its parts, compressed or not.
+pub const UPDATE_MAX: usize = 4 * 1024 * 1024;
+/// A snapshot in all its parts, compressed or not.
+pub const SNAPSHOT_MAX: usize = 64 * 1024 * 1024;
+/// Parts of one blob at the most.
+pub const PARTS_MAX: u32 = 1_024;
+
+/// One WebSocket message, and so one Append with its framing.
+pub const MESSAGE_MAX: usize = 1024 * 1024;
+/// Type byte, id, if_tail, counts and lengths around an Append's envelopes.
+pub const APPEND_FRAMING_MAX: usize = 4 * 1024;
+/// The envelopes of one Append together.
+pub const APPEND_BYTES_MAX: usize = MESSAGE_MAX - APPEND_FRAMING_MAX;
+/// The envelopes of one Append, counted.
+pub const APPEND_ENVELOPES_MAX: usize = 256;
+/// A page of entries aims at this and carries at least one entry.
+pub const PAGE_TARGET: usize = 64 * 1024;
+/// A presence message, sealed.
+pub const EPHEMERAL_MAX: usize = 4 * 1024;
+/// Lives of one log.
+pub const LOG_LIVES_MAX: usize = 1_024;
+/// Text in an Error message.
+pub const ERROR_TEXT_MAX: usize = 1_024;
+/// Items in one Entries message.
+pub const PAGE_ITEMS_MAX: usize = 1_024;
+/// The Hello message.
+pub const HELLO_MAX: usize = 4 * 1024;
+/// Documents a Hello may name.
+pub const HELLO_DOCUMENTS_MAX: usize = 128;
+/// A Hello must arrive within this.
+pub const HELLO_TIMEOUT_MS: u64 = 5_000;
+/// A bearer token.
+pub const TOKEN_MAX: usize = 2 * 1024;
+/// Hashes in a consistency proof over any log that fits a u64.
+pub const PROOF_HASHES_MAX: usize = 128;
+/// Entries a checkpoint may keep.
+pub const KEPT_ENTRIES_MAX: usize = 60_000;
+
+/// Devices a roster lists.
+pub const DEVICES_MAX: usize = 512;
+/// One device in an owner record.
+pub const ROSTER_DEVICE_LEN: usize = 330;
+/// A roster record, which must fit an envelope's body.
+pub const ROSTER_RECORD_MAX: usize = 172 * 1024;
+/// The clear name inside a sealed label.
+pub const LABEL_TEXT_MAX: usize = 55;
+/// Records in one chain.
+pub const ROSTER_CHAIN_MAX: usize = 10_000;
+
+/// A JSON body, or an octet-stream of envelopes with its framing.
+pub const HTTP_BODY_MAX: usize = MESSAGE_MAX + 64 * 1024;
+/// The heads of an HTTP request.
+pub const HTTP_HEAD_MAX: usize = 8 * 1024;
+/// They must arrive within this.
+pub const HTTP_HEAD_TIMEOUT_MS: u64 = 10_000;
+/// Live sockets one device may hold.
+pub const SOCKETS_PER_DEVICE_MAX: usize = 64;
+/// A send that makes no progress for this long ends the socket.
+pub const SEND_STALL_MS: u64 = 10_000;
+/// A server nonce is good for this long.
+pub const NONCE_LIFE_MS: u64 = 60_000;
+/// An access token lives this long at the most.
+pub const TOKEN_LIFE_MAX_S: u64 = 24 * 60 * 60;
+/// A lost answer to a redemption may be asked for again by the same new device for this long.
+pub const REDEEM_RETRY_MS: u64 = 10 * 60 * 1000;
+/// Wrong passcodes that burn a link.
+pub const PASSCODE_TRIES_MAX: u32 = 5;
+/// A new log id is given to a workspace this seldom.
+pub const LOG_CHANGE_PAUSE_MS: u64 = 60 * 60 * 1000;
+/// Waiting before the first reconnect, and at the most.
+pub const BACKOFF_MIN_MS: u64 = 500;
+/// See [`BACKOFF_MIN_MS`].
+pub const BACKOFF_MAX_MS: u64 = 30_000;
+/// An Append unanswered for this long is repeated, byte for byte, on a new socket.
+pub const APPEND_TIMEOUT_MS: u64 = 15_000;
+
+const _: () = {
+    assert!(PART_MAX + PART_MAX / 16 + TAG_LEN + HEAD_LEN + 6 <= BODY_MAX, "a padded part fits a body");
+    assert!(ROSTER_RECORD_MAX <= BODY_MAX, "a roster record fits an envelope");
+    assert!(DEVICES_MAX * ROSTER_DEVICE_LEN + 2_048 <= ROSTER_RECORD_MAX, "a full roster fits a record");
+    assert!(ENVELOPE_MAX + APPEND_FRAMING_MAX <= MESSAGE_MAX, "an Append carries at least one envelope");
+    assert!(ENVELOPE_MAX + PAGE_TARGET + APPEND_FRAMING_MAX <= MESSAGE_MAX, "so does a page over its target");
+    assert!(PAGE_ITEMS_MAX * 64 <= MESSAGE_MAX, "a page of leaves fits a message");
+    assert!(TOKEN_MAX + HELLO_DOCUMENTS_MAX * 16 <= HELLO_MAX, "a Hello with token and documents fits");
+    assert!(SNAPSHOT_MAX <= PARTS_MAX as usize * PART_MAX, "a snapshot fits its parts");
+    assert!(UPDATE_MAX <= SNAPSHOT_MAX);
+    assert!(MESSAGE_MAX <= HTTP_BODY_MAX);
+    assert!(HEAD_LEN <= HEAD_MAX && HEAD_MAX < PART_MAX);
+    assert!(KEPT_ENTRIES_MAX * 4 + DEVICES_MAX * 24 + 256 <= BODY_MAX, "a checkpoint fits an envelope");
+    assert!(BACKOFF_MIN_MS < BACKOFF_MAX_MS);
+    assert!(HELLO_TIMEOUT_MS < NONCE_LIFE_MS);
+};

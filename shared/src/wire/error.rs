@@ -1,0 +1,173 @@
+//! Stable error codes: the same text in messages, problem+json, the SDK's errors and the command line.
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal $text:literal,)*) => {
+        /// Why something was refused. The text and the number of a code never change.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of its number.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The code as text: in JSON, logs and on the command line.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            /// The code as a number: in binary messages.
+            pub const fn number(self) -> u16 {
+                match self {
+                    $(Self::$name => $number,)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The bytes are no message, or its fields do not fit.
+    BadMessage = 1 "bad_message",
+    /// Something is longer than its limit.
+    TooLarge = 2 "too_large",
+    /// The two sides share no protocol version.
+    ProtocolVersion = 3 "protocol_version",
+    /// The server calls itself something else than the device does.
+    AudienceMismatch = 4 "audience_mismatch",
+    /// No token, or not one of this server.
+    TokenInvalid = 5 "token_invalid",
+    /// The token has run out: ask for a new one.
+    TokenExpired = 6 "token_expired",
+    /// The device's own signature is missing or wrong.
+    ProofInvalid = 7 "proof_invalid",
+    /// The nonce is unknown or too old: start again.
+    NonceInvalid = 8 "nonce_invalid",
+    /// The scope does not allow it, or the device is not active.
+    NotAllowed = 9 "not_allowed",
+    /// There is no such thing, or it is not yours to know.
+    NotFound = 10 "not_found",
+    /// The workspace exists already.
+    WorkspaceExists = 11 "workspace_exists",
+    /// The owner purged the workspace.
+    WorkspaceGone = 12 "workspace_gone",
+    /// The envelope is not one.
+    EnvelopeInvalid = 13 "envelope_invalid",
+    /// The envelope names another workspace.
+    WrongWorkspace = 14 "wrong_workspace",
+    /// The envelope names another author than the device that sent it.
+    WrongAuthor = 15 "wrong_author",
+    /// The envelope's signature is not its author's.
+    SignatureInvalid = 16 "signature_invalid",
+    /// Other bytes are in the log under this author_seq.
+    Equivocation = 17 "equivocation",
+    /// The log has another id now.
+    LogChanged = 18 "log_changed",
+    /// The epoch has moved on: seal again.
+    EpochStale = 19 "epoch_stale",
+    /// author_seq is not the next one.
+    AuthorGap = 20 "author_gap",
+    /// The signed base is not this log's.
+    BaseMismatch = 21 "base_mismatch",
+    /// The log has grown since.
+    TailMoved = 22 "tail_moved",
+    /// The workspace is full.
+    QuotaExceeded = 23 "quota_exceeded",
+    /// The roster has moved: read it and build the record again.
+    RosterMoved = 24 "roster_moved",
+    /// The roster record breaks a rule.
+    RosterInvalid = 25 "roster_invalid",
+    /// The link is unknown, used, expired or wrong: one answer for all four.
+    LinkUnavailable = 26 "link_unavailable",
+    /// Too many requests: wait.
+    TooMany = 27 "too_many",
+    /// The server is busy or stopping: try again.
+    RetryLater = 28 "retry_later",
+    /// The server's disk is full.
+    StorageFull = 29 "storage_full",
+    /// The server's store does not work.
+    StorageFailed = 30 "storage_failed",
+    /// A new log id was asked for without evidence, or too soon after the last.
+    LogKept = 31 "log_kept",
+    /// This server does not do that.
+    Unsupported = 32 "unsupported",
+    /// Nobody may create workspaces here without the key.
+    AdmissionClosed = 33 "admission_closed",
+    /// The socket cannot keep up.
+    SlowReader = 34 "slow_reader",
+}
+
+impl Code {
+    /// Whether the same request may succeed later without anything else changing.
+    pub const fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::TooMany | Self::RetryLater | Self::StorageFull | Self::StorageFailed | Self::SlowReader
+        )
+    }
+
+    /// The code of a number from a binary message; an unknown one reads as [`Code::RetryLater`], because a refusal
+    /// this side does not know must not be taken for a definite one.
+    pub fn of_number(number: u16) -> Self {
+        Self::ALL.iter().copied().find(|code| code.number() == number).unwrap_or(Self::RetryLater)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Code {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text).ok_or(UnknownCode)
+    }
+}
+
+/// The text is no code this version knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown error code")]
+pub struct UnknownCode;
+
+impl serde::Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Code {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        Ok(text.parse().unwrap_or(Self::RetryLater))
+    }
+}
+
+/// Why a WebSocket was closed; see `PROTOCOL.md`, "Close codes".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Close {
+    /// The server is stopping: come back.
+    Drain = 1001,
+    /// The reader could not keep up.
+    SlowReader = 1013,
+    /// Not this protocol.
+    Protocol = 4400,
+    /// The token is missing, wrong or out of date.
+    Token = 4401,
+    /// Not allowed, or no longer.
+    NotAllowed = 4403,
+    /// The log has another id: connect again and resync.
+    LogChanged = 4409,
+    /// Too many sockets or messages.
+    TooMany = 4429,
+}
