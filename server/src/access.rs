@@ -223,7 +223,7 @@ impl Access {
         if hello.protocol != PROTOCOL {
             return Err(Code::ProtocolVersion);
         }
-        let claims = self.verify(&hello.token, now_ms)?;
+        let claims = self.verify(&hello.token.0, now_ms)?;
         if claims.ws != hello.workspace || claims.sub != hello.device || claims.scope == TokenScope::Join {
             return Err(Code::NotAllowed);
         }

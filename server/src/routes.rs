@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use roost_shared::limits::HTTP_BODY_MAX;
+use roost_shared::limits::{HTTP_BODY_MAX, HTTP_CHAIN_MAX};
 
 use crate::App;
 use crate::http::{entries, health, links, live, roster, session, workspaces};
@@ -13,7 +13,7 @@ use crate::http::{entries, health, links, live, roster, session, workspaces};
 /// Every route there is.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/v1/workspaces", post(workspaces::create))
+        .route("/v1/workspaces", post(workspaces::create).layer(DefaultBodyLimit::max(HTTP_CHAIN_MAX)))
         .route("/v1/workspaces/{ws}", get(workspaces::show))
         .route("/v1/workspaces/{ws}/roster", post(roster::append).get(roster::chain))
         .route("/v1/workspaces/{ws}/entries", post(entries::append).get(entries::read))

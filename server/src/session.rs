@@ -155,7 +155,7 @@ impl Session {
                 vec![Effect::Admit(hello)]
             }
             (State::Live(live), ClientMessage::Append(append)) => live.append(append),
-            (State::Live(_), ClientMessage::Renew { token }) => vec![Effect::Renew(token)],
+            (State::Live(_), ClientMessage::Renew { token }) => vec![Effect::Renew(token.0)],
             // Presence and Seen are not served yet (Welcome.capabilities says so); a device that sends them is not wrong.
             (State::Live(_), ClientMessage::Seen(_) | ClientMessage::Ephemeral { .. }) => Vec::new(),
             (State::Live(_), ClientMessage::Hello(_)) => self.fail(Code::BadMessage, "a second Hello"),

@@ -26,7 +26,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use crate::bytes::{Reader, Truncated};
 use crate::hash::Hash;
 use crate::id::{DeviceId, DocumentId, LogId, WorkspaceId};
-use crate::limits::{BODY_MAX, ENVELOPE_MAX, ENVELOPE_OVERHEAD, HEADER_LEN, SIGNATURE_LEN};
+use crate::limits::{BODY_MAX, ENVELOPE_MAX, ENVELOPE_OVERHEAD, HEADER_LEN, PADDING_FLOOR, SIGNATURE_LEN, TAG_LEN};
 use crate::seq::Cursor;
 
 const MAGIC: [u8; 4] = *b"RST1";
@@ -206,6 +206,9 @@ impl Envelope {
         let (header, body_len) = Header::decode(&mut reader)?;
         if body_len as usize + SIGNATURE_LEN != reader.remaining() {
             return Err(EnvelopeError::BodyLength);
+        }
+        if header.kind.is_sealed() && (body_len as usize) < PADDING_FLOOR + TAG_LEN {
+            return Err(EnvelopeError::Field("body_len"));
         }
         if header.kind == Kind::Control && bytes[bytes.len() - SIGNATURE_LEN..] != [0; SIGNATURE_LEN] {
             return Err(EnvelopeError::Field("signature"));

@@ -25,8 +25,8 @@ impl Hash {
     /// Reads 64 hex digits.
     pub fn parse(text: &str) -> Option<Self> {
         let mut out = [0; 32];
-        hex::decode_to_slice(text, &mut out).ok()?;
-        Some(Self(out))
+        let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        hex::decode_to_slice(text, &mut out).ok().filter(|()| lower).map(|()| Self(out))
     }
 }
 

@@ -40,8 +40,9 @@ macro_rules! id {
 
             fn from_str(text: &str) -> Result<Self, IdError> {
                 let mut out = [0; 16];
-                hex::decode_to_slice(text, &mut out).map_err(|_| IdError)?;
-                Ok(Self(out))
+                // One spelling an id: upper case is refused.
+                let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+                hex::decode_to_slice(text, &mut out).ok().filter(|()| lower).map(|()| Self(out)).ok_or(IdError)
             }
         }
 

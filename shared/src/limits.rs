@@ -19,8 +19,7 @@ pub const PADDING_FLOOR: usize = 256;
 pub const HEAD_LEN: usize = 38;
 /// A head from a later version may be longer, up to this.
 pub const HEAD_MAX: usize = 1024;
-/// What one part of an update or snapshot may carry: its padded plaintext and tag fit a body, because a padded
-/// length never exceeds 224 KiB for a plaintext of at most 220 KiB.
+/// What one part of an update or snapshot may carry; `plaintext.rs` asserts that, padded and sealed, it fits a body.
 pub const PART_MAX: usize = 220 * 1024;
 /// An update in all its parts, compressed or not.
 pub const UPDATE_MAX: usize = 4 * 1024 * 1024;
@@ -41,6 +40,8 @@ pub const APPEND_ENVELOPES_MAX: usize = 256;
 pub const PAGE_TARGET: usize = 64 * 1024;
 /// A presence message, sealed.
 pub const EPHEMERAL_MAX: usize = 4 * 1024;
+/// Entries of one log: far beyond any, and far from overflow.
+pub const LOG_ENTRIES_MAX: u64 = 1 << 62;
 /// Lives of one log.
 pub const LOG_LIVES_MAX: usize = 1_024;
 /// Text in an Error message.
@@ -50,7 +51,7 @@ pub const PAGE_ITEMS_MAX: usize = 1_024;
 /// The Hello message.
 pub const HELLO_MAX: usize = 4 * 1024;
 /// Documents a Hello may name.
-pub const HELLO_DOCUMENTS_MAX: usize = 128;
+pub const HELLO_DOCUMENTS_MAX: usize = 96;
 /// A Hello must arrive within this.
 pub const HELLO_TIMEOUT_MS: u64 = 5_000;
 /// A bearer token.
@@ -73,6 +74,8 @@ pub const ROSTER_CHAIN_MAX: usize = 10_000;
 
 /// A JSON body, or an octet-stream of envelopes with its framing.
 pub const HTTP_BODY_MAX: usize = MESSAGE_MAX + 64 * 1024;
+/// The body that creates a workspace: a whole chain, base64.
+pub const HTTP_CHAIN_MAX: usize = 8 * 1024 * 1024;
 /// The heads of an HTTP request.
 pub const HTTP_HEAD_MAX: usize = 8 * 1024;
 /// They must arrive within this.
@@ -99,16 +102,15 @@ pub const BACKOFF_MAX_MS: u64 = 30_000;
 pub const APPEND_TIMEOUT_MS: u64 = 15_000;
 
 const _: () = {
-    assert!(PART_MAX + PART_MAX / 16 + TAG_LEN + HEAD_LEN + 6 <= BODY_MAX, "a padded part fits a body");
     assert!(ROSTER_RECORD_MAX <= BODY_MAX, "a roster record fits an envelope");
     assert!(DEVICES_MAX * ROSTER_DEVICE_LEN + 2_048 <= ROSTER_RECORD_MAX, "a full roster fits a record");
     assert!(ENVELOPE_MAX + APPEND_FRAMING_MAX <= MESSAGE_MAX, "an Append carries at least one envelope");
     assert!(ENVELOPE_MAX + PAGE_TARGET + APPEND_FRAMING_MAX <= MESSAGE_MAX, "so does a page over its target");
     assert!(PAGE_ITEMS_MAX * 64 <= MESSAGE_MAX, "a page of leaves fits a message");
-    assert!(TOKEN_MAX + HELLO_DOCUMENTS_MAX * 16 <= HELLO_MAX, "a Hello with token and documents fits");
+    assert!(TOKEN_MAX + HELLO_DOCUMENTS_MAX * 16 + 256 <= HELLO_MAX, "a Hello with token and documents fits");
     assert!(SNAPSHOT_MAX <= PARTS_MAX as usize * PART_MAX, "a snapshot fits its parts");
     assert!(UPDATE_MAX <= SNAPSHOT_MAX);
-    assert!(MESSAGE_MAX <= HTTP_BODY_MAX);
+    assert!(MESSAGE_MAX <= HTTP_BODY_MAX && ROSTER_RECORD_MAX * 4 / 3 + 1_024 <= HTTP_BODY_MAX);
     assert!(HEAD_LEN <= HEAD_MAX && HEAD_MAX < PART_MAX);
     assert!(KEPT_ENTRIES_MAX * 4 + DEVICES_MAX * 24 + 256 <= BODY_MAX, "a checkpoint fits an envelope");
     assert!(BACKOFF_MIN_MS < BACKOFF_MAX_MS);

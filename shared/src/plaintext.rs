@@ -18,7 +18,7 @@
 //! Padmé: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", 2019.
 
 use crate::bytes::{Reader, Truncated};
-use crate::limits::{BODY_MAX, HEAD_LEN, HEAD_MAX, PADDING_FLOOR, PARTS_MAX, TAG_LEN};
+use crate::limits::{BODY_MAX, HEAD_LEN, HEAD_MAX, PADDING_FLOOR, PART_MAX, PARTS_MAX, TAG_LEN};
 
 const FORMAT: u8 = 1;
 
@@ -146,4 +146,4 @@ pub const fn padded_len(len: usize) -> usize {
     (len + mask) & !mask
 }
 
-const _: () = assert!(padded_len(BODY_MAX / 2) + TAG_LEN <= BODY_MAX);
+const _: () = assert!(padded_len(2 + HEAD_LEN + 4 + PART_MAX) + TAG_LEN <= BODY_MAX, "a sealed part fits a body");

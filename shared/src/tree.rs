@@ -6,7 +6,7 @@
 use crate::envelope::Envelope;
 use crate::hash::Hash;
 use crate::id::DocumentId;
-use crate::limits::PROOF_HASHES_MAX;
+use crate::limits::{LOG_ENTRIES_MAX, PROOF_HASHES_MAX};
 
 /// The leaf of an entry, from what a `Leaf` item carries.
 pub fn leaf(document: DocumentId, envelope_hash: Hash) -> Hash {
@@ -30,9 +30,9 @@ pub struct Frontier {
 }
 
 impl Frontier {
-    /// From a size and its peaks; None when their number does not fit the size.
+    /// From a size and its peaks; None when their number does not fit the size, or no log is that long.
     pub fn new(size: u64, peaks: Vec<Hash>) -> Option<Self> {
-        (size.count_ones() as usize == peaks.len()).then_some(Self { size, peaks })
+        (size <= LOG_ENTRIES_MAX && size.count_ones() as usize == peaks.len()).then_some(Self { size, peaks })
     }
 
     /// How many leaves.

@@ -1,6 +1,6 @@
 //! The rules that make records a chain, and the roster that results.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::VerifyingKey;
 
@@ -25,6 +25,8 @@ pub struct Roster {
     hash: Hash,
     owner: Option<Owner>,
     members: BTreeMap<DeviceId, Member>,
+    /// Once revoked or replaced and then left out: never to be listed again.
+    gone: BTreeSet<DeviceId>,
     purged: bool,
 }
 
@@ -54,7 +56,7 @@ pub enum ChainError {
 impl Roster {
     /// Before the first record.
     pub const fn empty(workspace: WorkspaceId) -> Self {
-        Self { workspace, version: 0, hash: Hash::ZERO, owner: None, members: BTreeMap::new(), purged: false }
+        Self { workspace, version: 0, hash: Hash::ZERO, owner: None, members: BTreeMap::new(), gone: BTreeSet::new(), purged: false }
     }
 
     /// Applies a chain from genesis.
@@ -131,6 +133,8 @@ impl Roster {
         match &record.body {
             RecordBody::Owner(owner) => {
                 let members = self.check_owner(record, owner)?;
+                let left_out = self.members.keys().filter(|id| !members.contains_key(id)).copied();
+                self.gone.extend(left_out);
                 self.members = members;
                 self.owner = Some(owner.clone());
             }
@@ -166,6 +170,8 @@ impl Roster {
         for device in &next.devices {
             if let Some(now) = self.member(device.id) {
                 check_status(now.device.status, device.status)?;
+            } else if self.gone.contains(&device.id) {
+                return Err(ChainError::Rule("a device that went is gone for good"));
             } else if device.status == Status::Replaced {
                 return Err(ChainError::Rule("only a replace record uses an invite up"));
             }
@@ -185,8 +191,8 @@ impl Roster {
         if !record.is_signed_by(&invite.ed) {
             return Err(ChainError::Signature);
         }
-        if self.members.contains_key(&replace.device) {
-            return Err(ChainError::Rule("the new device is listed already"));
+        if self.members.contains_key(&replace.device) || self.gone.contains(&replace.device) {
+            return Err(ChainError::Rule("the new device was listed before"));
         }
         let joined = member(Device {
             id: replace.device,

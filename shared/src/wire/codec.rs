@@ -11,7 +11,7 @@ use wincode::{SchemaRead, SchemaWrite};
 
 use super::error::Code;
 use super::http::LogLife;
-use super::message::{Append, ClientMessage, Hello, Item, Seen, ServerMessage, Welcome};
+use super::message::{Append, ClientMessage, Hello, Item, Seen, ServerMessage, Token, Welcome};
 use crate::limits::{
     APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, DEVICES_MAX, ENVELOPE_MAX, EPHEMERAL_MAX, ERROR_TEXT_MAX,
     HELLO_DOCUMENTS_MAX, HELLO_MAX, LOG_LIVES_MAX, MESSAGE_MAX, PAGE_ITEMS_MAX, PROOF_HASHES_MAX, TOKEN_MAX,
@@ -73,7 +73,7 @@ impl ClientMessage {
                 .list(&append.envelopes, |out, envelope| out.put(envelope)),
             Self::Seen(seen) => Writer::new(CLIENT_SEEN).seen(seen),
             Self::Ephemeral { envelope } => Writer::new(CLIENT_EPHEMERAL).put(envelope),
-            Self::Renew { token } => Writer::new(RENEW).put(token),
+            Self::Renew { token } => Writer::new(RENEW).put(&token.0),
         }
         .bytes
     }
@@ -88,7 +88,7 @@ impl ClientMessage {
             APPEND => Self::Append(take_append(fields)?),
             CLIENT_SEEN => Self::Seen(take_seen(fields)?),
             CLIENT_EPHEMERAL => Self::Ephemeral { envelope: take_bytes(fields, "envelope", EPHEMERAL_MAX)? },
-            RENEW => Self::Renew { token: take_text(fields, "token", TOKEN_MAX)? },
+            RENEW => Self::Renew { token: Token(take_text(fields, "token", TOKEN_MAX)?) },
             other => return Err(unknown(other)),
         })
     }
@@ -200,7 +200,7 @@ impl Writer {
 
     fn hello(self, hello: &Hello) -> Self {
         self.put(&hello.protocol)
-            .put(&hello.token)
+            .put(&hello.token.0)
             .put(&hello.proof)
             .put(&hello.workspace)
             .put(&hello.device)
@@ -288,7 +288,7 @@ fn take_text(fields: &mut &[u8], name: &'static str, max: usize) -> Result<Strin
 fn take_hello(fields: &mut &[u8]) -> Result<Hello, CodecError> {
     Ok(Hello {
         protocol: take(fields, "protocol")?,
-        token: take_text(fields, "token", TOKEN_MAX)?,
+        token: Token(take_text(fields, "token", TOKEN_MAX)?),
         proof: take(fields, "proof")?,
         workspace: take(fields, "workspace")?,
         device: take(fields, "device")?,
@@ -308,10 +308,12 @@ fn take_append(fields: &mut &[u8]) -> Result<Append, CodecError> {
 }
 
 fn take_envelopes(fields: &mut &[u8]) -> Result<Vec<Vec<u8>>, CodecError> {
-    if fields.len() > APPEND_BYTES_MAX {
+    let envelopes =
+        take_list(fields, "envelopes", APPEND_ENVELOPES_MAX, |fields| take_bytes(fields, "envelope", ENVELOPE_MAX))?;
+    if envelopes.iter().map(Vec::len).sum::<usize>() > APPEND_BYTES_MAX {
         return Err(CodecError::TooLarge { what: "envelopes", max: APPEND_BYTES_MAX });
     }
-    take_list(fields, "envelopes", APPEND_ENVELOPES_MAX, |fields| take_bytes(fields, "envelope", ENVELOPE_MAX))
+    Ok(envelopes)
 }
 
 fn take_welcome(fields: &mut &[u8]) -> Result<Welcome, CodecError> {

@@ -22,7 +22,7 @@ pub enum ClientMessage {
     /// A fresh token for this socket.
     Renew {
         /// The token.
-        token: String,
+        token: Token,
     },
 }
 
@@ -78,13 +78,23 @@ pub enum ServerMessage {
     },
 }
 
-/// See [`ClientMessage::Hello`].
+/// An access token; never printed.
 #[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// See [`ClientMessage::Hello`].
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
     /// [`super::PROTOCOL`]
     pub protocol: u32,
     /// An access token.
-    pub token: String,
+    pub token: Token,
     /// The device's signature over [`crate::proof::Challenge::hello`].
     pub proof: [u8; 64],
     /// The workspace.
@@ -99,13 +109,6 @@ pub struct Hello {
     pub root: Hash,
     /// Which documents it wants the entries of; the others travel as leaves. None for all.
     pub documents: Option<Vec<DocumentId>>,
-}
-
-impl std::fmt::Debug for Hello {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Never the token.
-        write!(f, "Hello({} {} log {} at {})", self.workspace, self.device, self.log, self.cursor)
-    }
 }
 
 /// See [`ServerMessage::Welcome`].

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 use roost_shared::limits::{
-    APPEND_ENVELOPES_MAX, DEVICES_MAX, ENVELOPE_MAX, EPHEMERAL_MAX, ERROR_TEXT_MAX, HELLO_DOCUMENTS_MAX, HELLO_MAX,
-    LOG_LIVES_MAX, MESSAGE_MAX, PAGE_ITEMS_MAX, PROOF_HASHES_MAX, TOKEN_MAX,
+    APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, DEVICES_MAX, ENVELOPE_MAX, EPHEMERAL_MAX, ERROR_TEXT_MAX,
+    HELLO_DOCUMENTS_MAX, HELLO_MAX, LOG_LIVES_MAX, MESSAGE_MAX, PAGE_ITEMS_MAX, PROOF_HASHES_MAX, TOKEN_MAX,
 };
 use roost_shared::wire::codec::{CodecError, decode_envelopes, decode_items, encode_envelopes, encode_items};
-use roost_shared::wire::message::{Append, ClientMessage, Hello, Item, Seen, ServerMessage};
+use roost_shared::wire::message::{Append, ClientMessage, Hello, Item, Seen, ServerMessage, Token};
 use roost_shared::{Code, DeviceId, DocumentId, Hash, LogId, WorkspaceId};
 
 use crate::strategies;
@@ -18,7 +18,7 @@ const HUGE: [u8; 9] = [0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 fn hello(documents: Option<Vec<DocumentId>>) -> Hello {
     Hello {
         protocol: 1,
-        token: "tok".to_owned(),
+        token: Token("tok".to_owned()),
         proof: [1; 64],
         workspace: WorkspaceId([2; 16]),
         device: DeviceId([3; 16]),
@@ -43,7 +43,7 @@ fn client_messages_by_hand() {
     let append_bytes = [0x02, 1, 1, 0xfb, 0x2c, 0x01, 2, 2, 0xaa, 0xbb, 0];
     assert_eq!(ClientMessage::Append(append).encode(), append_bytes);
     assert_eq!(ClientMessage::Ephemeral { envelope: vec![9] }.encode(), [0x04, 1, 9]);
-    assert_eq!(ClientMessage::Renew { token: "ab".to_owned() }.encode(), [0x05, 2, b'a', b'b']);
+    assert_eq!(ClientMessage::Renew { token: Token("ab".to_owned()) }.encode(), [0x05, 2, b'a', b'b']);
 
     let fixed = [&[0x01, 1, 3][..], b"tok", &[1; 64], &[2; 16], &[3; 16], &[4; 16], &[5], &[6; 32]].concat();
     assert_eq!(ClientMessage::Hello(hello(None)).encode(), [&fixed[..], &[0]].concat());
@@ -135,7 +135,7 @@ fn giant_counts_and_lengths_from_a_client() {
         let huge = [start, &HUGE].concat();
         assert_eq!(ClientMessage::decode(&huge).err(), Some(too_large(what, max)), "{start:02x?}");
         // A count within its limit is a lie all the same when the bytes for it are not there.
-        let lie = [start, &[100]].concat();
+        let lie = [start, &[90]].concat();
         assert_eq!(ClientMessage::decode(&lie).err(), Some(CodecError::Field(what)), "{start:02x?}");
     }
     assert_eq!(decode_envelopes(&HUGE), Err(too_large("envelopes", APPEND_ENVELOPES_MAX)));
@@ -184,6 +184,21 @@ fn limits_hold_to_the_byte() {
     assert_eq!(ClientMessage::decode(&[0x01; HELLO_MAX + 1]), Err(too_large("Hello", HELLO_MAX)));
     assert_eq!(ClientMessage::decode(&vec![0x02; MESSAGE_MAX + 1]), Err(too_large("message", MESSAGE_MAX)));
     assert_eq!(ServerMessage::decode(&vec![0x45; MESSAGE_MAX + 1]), Err(too_large("message", MESSAGE_MAX)));
+}
+
+#[test]
+fn the_envelopes_of_an_append_together_hold_to_the_byte() {
+    let mut envelopes = vec![vec![7; ENVELOPE_MAX]; APPEND_BYTES_MAX / ENVELOPE_MAX];
+    // Lengths and framing do not count.
+    envelopes.push(vec![7; APPEND_BYTES_MAX % ENVELOPE_MAX]);
+    let full = append(envelopes.clone());
+    assert_eq!(ClientMessage::decode(&full.encode()), Ok(full));
+    assert_eq!(decode_envelopes(&encode_envelopes(&envelopes)).as_ref(), Ok(&envelopes));
+
+    envelopes.push(vec![7]);
+    let refused = too_large("envelopes", APPEND_BYTES_MAX);
+    assert_eq!(decode_envelopes(&encode_envelopes(&envelopes)), Err(refused));
+    assert_eq!(ClientMessage::decode(&append(envelopes).encode()), Err(refused));
 }
 
 #[test]

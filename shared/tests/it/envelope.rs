@@ -5,13 +5,13 @@ use roost_shared::limits::{BODY_MAX, ENVELOPE_MAX, ENVELOPE_OVERHEAD};
 use roost_shared::{Cursor, DeviceId, DocumentId, Envelope, Hash, Kind, LogId, WorkspaceId};
 use sha2::{Digest, Sha256};
 
-use crate::samples::{self, PHONE, STRANGER};
+use crate::samples::{self, PHONE, SEALED_MIN, STRANGER};
 
 const KINDS: [Kind; 4] = [Kind::Update, Kind::Snapshot, Kind::Control, Kind::Checkpoint];
 
 /// What parsing says of a sound envelope of `kind` after `bytes` were written at `at`.
 fn altered(kind: Kind, at: usize, bytes: &[u8]) -> EnvelopeError {
-    let mut bad = samples::envelope(kind, b"body").into_bytes();
+    let mut bad = samples::envelope(kind, &samples::body(kind)).into_bytes();
     bad[at..at + bytes.len()].copy_from_slice(bytes);
     Envelope::parse(bad).expect_err("the field must be refused")
 }
@@ -46,8 +46,13 @@ fn layout_byte_by_byte() {
 #[test]
 fn every_kind_parses_back() {
     for (kind, number) in KINDS.into_iter().zip(1..) {
-        for body in [&b""[..], b"body"] {
-            let envelope = samples::envelope(kind, body);
+        let bodies = if kind.is_sealed() {
+            [samples::sealed(SEALED_MIN), samples::sealed(SEALED_MIN + 1)]
+        } else {
+            [vec![], b"body".to_vec()]
+        };
+        for body in bodies {
+            let envelope = samples::envelope(kind, &body);
             assert_eq!(envelope.as_bytes()[5], number);
             assert_eq!(Envelope::parse(envelope.as_bytes().to_vec()), Ok(envelope));
         }
@@ -113,10 +118,10 @@ fn fields_fit_the_kind() {
 
 #[test]
 fn lengths_agree() {
-    for body_len in [0u32, 3, 5, u32::MAX] {
+    for body_len in [0u32, 271, 273, u32::MAX] {
         assert_eq!(altered(Kind::Update, 148, &body_len.to_be_bytes()), EnvelopeError::BodyLength);
     }
-    let good = samples::envelope(Kind::Update, b"body").into_bytes();
+    let good = samples::envelope(Kind::Update, &samples::body(Kind::Update)).into_bytes();
     for len in 0..152 {
         assert!(matches!(Envelope::parse(good[..len].to_vec()), Err(EnvelopeError::Truncated(_))), "{len} bytes");
     }
@@ -124,6 +129,18 @@ fn lengths_agree() {
         assert_eq!(Envelope::parse(good[..len].to_vec()), Err(EnvelopeError::BodyLength), "{len} bytes");
     }
     assert_eq!(Envelope::parse([&good[..], &[0]].concat()), Err(EnvelopeError::BodyLength));
+}
+
+#[test]
+fn a_sealed_body_holds_padding_and_tag() {
+    assert_eq!(SEALED_MIN, 272);
+    for kind in [Kind::Update, Kind::Snapshot] {
+        for len in [0, 1, 16, 256, SEALED_MIN - 1] {
+            let short = samples::envelope(kind, &samples::sealed(len)).into_bytes();
+            assert_eq!(Envelope::parse(short), Err(EnvelopeError::Field("body_len")), "{kind:?} of {len} bytes");
+        }
+        assert!(Envelope::parse(samples::envelope(kind, &samples::sealed(SEALED_MIN)).into_bytes()).is_ok());
+    }
 }
 
 #[test]
@@ -145,9 +162,8 @@ fn a_body_over_the_limit_is_a_bug_of_the_caller() {
 #[test]
 fn a_flipped_bit_anywhere_is_refused() {
     let key = samples::key(PHONE).verifying_key();
-    let envelope = samples::envelope(Kind::Update, b"body");
-    assert!(envelope.is_signed_by(&key));
-    let good = envelope.into_bytes();
+    let good = samples::envelope(Kind::Update, &samples::body(Kind::Update)).into_bytes();
+    assert!(Envelope::parse(good.clone()).is_ok_and(|envelope| envelope.is_signed_by(&key)));
     for bit in 0..good.len() * 8 {
         let mut bad = good.clone();
         bad[bit / 8] ^= 1 << (bit % 8);

@@ -112,7 +112,8 @@ fn sound_layouts() -> Vec<Vec<u8>> {
     };
     let mut frontier = Frontier::default();
     (0..7u8).for_each(|byte| frontier.append(Hash([byte; 32])));
-    let mut sound: Vec<_> = kinds.iter().map(|kind| samples::envelope(*kind, b"body").into_bytes()).collect();
+    let envelope = |kind| samples::envelope(kind, &samples::body(kind)).into_bytes();
+    let mut sound: Vec<_> = kinds.into_iter().map(envelope).collect();
     sound.extend(samples::chain().iter().map(|record| record.as_bytes().to_vec()));
     sound.extend([head.plaintext(b"body"), frontier.encode()]);
     sound

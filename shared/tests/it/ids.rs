@@ -34,6 +34,22 @@ fn what_is_not_32_digits_is_no_id() {
 }
 
 #[test]
+fn upper_case_is_refused() {
+    for text in [TEXT.to_uppercase(), TEXT.replace("ff", "fF")] {
+        assert!(text.parse::<WorkspaceId>().is_err(), "{text}");
+        assert!(text.parse::<DocumentId>().is_err(), "{text}");
+        assert!(text.parse::<DeviceId>().is_err(), "{text}");
+        assert!(text.parse::<LogId>().is_err(), "{text}");
+        assert!(serde_json::from_str::<LogId>(&format!("\"{text}\"")).is_err(), "{text} in JSON");
+
+        let hash = format!("{TEXT}{text}");
+        assert!(Hash::parse(&hash.to_lowercase()).is_some());
+        assert!(Hash::parse(&hash).is_none(), "{hash}");
+        assert!(serde_json::from_str::<Hash>(&format!("\"{hash}\"")).is_err(), "{hash} in JSON");
+    }
+}
+
+#[test]
 fn ids_and_hashes_are_strings_in_json() {
     let log = LogId([3; 16]);
     let json = serde_json::to_string(&log).expect("an id serializes");

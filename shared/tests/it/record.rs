@@ -75,7 +75,7 @@ fn replace_and_purge_byte_by_byte() {
     assert_eq!(bytes[128..160], x(LAPTOP), "X25519 key");
     assert_eq!(bytes[160..256], [LAPTOP; 96], "label");
 
-    let bytes = chain()[5].as_bytes().to_vec();
+    let bytes = chain()[6].as_bytes().to_vec();
     assert_eq!(bytes.len(), 64 + 64);
     assert_eq!(bytes[4], 3, "kind");
 }

@@ -71,9 +71,13 @@ fn a_whole_life() {
     assert_eq!((status(&revoked, laptop), revoked.scope(laptop)), (Some(Status::Revoked), None));
     assert_eq!(revoked.members().count(), 3);
 
-    let purged = roster_after(6);
-    assert!(purged.is_purged() && !revoked.is_purged());
-    assert_eq!(purged.version(), 6);
+    let trimmed = roster_after(6);
+    assert_eq!(trimmed.members().map(|member| member.device.id).collect::<Vec<_>>(), [phone]);
+    assert_eq!((trimmed.scope(laptop), trimmed.scope(invite)), (None, None));
+
+    let purged = roster_after(7);
+    assert!(purged.is_purged() && !trimmed.is_purged());
+    assert_eq!(purged.version(), 7);
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn an_invite_is_used_once() {
     assert_eq!(replace_refused(&roster_after(1), INVITE, LAPTOP, INVITE), closed, "unknown");
     assert_eq!(replace_refused(&roster_after(1), PHONE, LAPTOP, PHONE), closed, "a device is no invite");
     assert_eq!(replace_refused(&roster_after(0), INVITE, LAPTOP, INVITE), closed, "nothing comes before genesis");
-    let listed = ChainError::Rule("the new device is listed already");
+    let listed = ChainError::Rule("the new device was listed before");
     assert_eq!(replace_refused(&roster_after(2), INVITE, PHONE, INVITE), listed);
     assert_eq!(replace_refused(&roster_after(2), INVITE, INVITE, INVITE), listed, "an invite in its own place");
 
@@ -162,6 +166,37 @@ fn a_status_never_goes_back() {
     }
     let unheard_of = ChainError::Rule("only a replace record uses an invite up");
     assert_eq!(owner_refused(&roster_after(1), 1, with(INVITE, Status::Replaced)), unheard_of);
+}
+
+#[test]
+fn a_device_that_went_is_gone_for_good() {
+    let gone = ChainError::Rule("a device that went is gone for good");
+    let statuses = [Status::Active, Status::Revoked, Status::Invite, Status::Replaced];
+    for (seed, status) in [LAPTOP, INVITE].into_iter().flat_map(|seed| statuses.map(|status| (seed, status))) {
+        let devices = vec![phone(), device(seed, status)];
+        assert_eq!(owner_refused(&roster_after(6), 3, devices.clone()), gone, "{seed} as {status:?}");
+        assert_eq!(owner_refused(&roster_after(6), 4, devices), gone, "{seed} as {status:?} in a new epoch");
+    }
+
+    // A listed device has not gone: the same list once more, and the revoked one alone left out.
+    let revoked = || device(LAPTOP, Status::Revoked);
+    let mut partly = roster_after(5);
+    for devices in [vec![phone(), used_invite(), revoked()], vec![phone(), used_invite()]] {
+        partly.apply(&next(&partly, RecordBody::Owner(owner(3, devices)), OWNER)).expect("who went may be left out");
+    }
+    assert_eq!(owner_refused(&partly, 3, vec![phone(), used_invite(), revoked()]), gone);
+
+    // Later records do not bring it back, and neither does an open invite.
+    let mut later = roster_after(6);
+    let open = || vec![phone(), device(STRANGER, Status::Invite)];
+    later.apply(&next(&later, RecordBody::Owner(owner(3, open())), OWNER)).expect("someone new may be invited");
+    assert_eq!(owner_refused(&later, 3, [open(), vec![revoked()]].concat()), gone);
+    let before = ChainError::Rule("the new device was listed before");
+    for joiner in [LAPTOP, INVITE] {
+        assert_eq!(replace_refused(&later, STRANGER, joiner, STRANGER), before, "{joiner}");
+    }
+    let newcomer = next(&later, RecordBody::Replace(replace(STRANGER, STRANGER + 1)), STRANGER);
+    assert_eq!(later.apply(&newcomer), Ok(()), "keys never listed before");
 }
 
 #[test]
@@ -253,7 +288,7 @@ fn weak_keys_stay_out() {
 
 #[test]
 fn nothing_follows_a_purge_and_nothing_is_purged_before_genesis() {
-    let purged = roster_after(6);
+    let purged = roster_after(7);
     let again = owner(4, vec![phone(), used_invite()]);
     assert_eq!(refused(&purged, &next(&purged, RecordBody::Owner(again), OWNER)), ChainError::Purged);
     assert_eq!(refused(&purged, &next(&purged, RecordBody::Purge, OWNER)), ChainError::Purged);

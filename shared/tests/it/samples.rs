@@ -1,7 +1,7 @@
 //! Keys, envelopes and records from seed bytes: what several modules start from.
 
 use ed25519_dalek::{Signer, SigningKey};
-use roost_shared::limits::SIGNATURE_LEN;
+use roost_shared::limits::{PADDING_FLOOR, SIGNATURE_LEN, TAG_LEN};
 use roost_shared::roster::{Device, LABEL_LEN, Owner, Record, RecordBody, Replace, Roster, Scope, Status, WRAP_LEN};
 use roost_shared::{Cursor, DeviceId, DocumentId, Envelope, Hash, Header, Kind, LogId, WorkspaceId};
 
@@ -11,6 +11,9 @@ pub const PHONE: u8 = 2;
 pub const INVITE: u8 = 3;
 pub const LAPTOP: u8 = 4;
 pub const STRANGER: u8 = 9;
+
+/// The shortest body an update or snapshot has: the smallest padded plaintext and its tag.
+pub const SEALED_MIN: usize = PADDING_FLOOR + TAG_LEN;
 
 pub fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -53,6 +56,16 @@ pub fn header(kind: Kind) -> Header {
         base_root: if control { Hash::ZERO } else { Hash([0x55; 32]) },
         nonce: if sealed { [0x66; 24] } else { [0; 24] },
     }
+}
+
+/// `len` bytes that stand for ciphertext and tag: nothing here opens them.
+pub fn sealed(len: usize) -> Vec<u8> {
+    (0..=u8::MAX).cycle().take(len).collect()
+}
+
+/// A body that `kind` may have: the shortest sealed one, or four clear bytes.
+pub fn body(kind: Kind) -> Vec<u8> {
+    if kind.is_sealed() { sealed(SEALED_MIN) } else { b"body".to_vec() }
 }
 
 pub fn envelope(kind: Kind, body: &[u8]) -> Envelope {
@@ -117,7 +130,8 @@ pub fn next(roster: &Roster, body: RecordBody, signer: u8) -> Record {
     Record::build(roster.workspace(), roster.version() + 1, roster.hash(), body, sign(signer))
 }
 
-/// A whole life: genesis, an invite, its use, the epoch after it, a revocation, the end.
+/// A whole life: genesis, an invite, its use, the epoch after it, a revocation, a list without those who went,
+/// the end.
 pub fn chain() -> Vec<Record> {
     let phone = || device(PHONE, Status::Active);
     let used = || device(INVITE, Status::Replaced);
@@ -127,6 +141,7 @@ pub fn chain() -> Vec<Record> {
         (RecordBody::Replace(replace(INVITE, LAPTOP)), INVITE),
         (RecordBody::Owner(owner(2, vec![phone(), used(), device(LAPTOP, Status::Active)])), OWNER),
         (RecordBody::Owner(owner(3, vec![phone(), used(), device(LAPTOP, Status::Revoked)])), OWNER),
+        (RecordBody::Owner(owner(3, vec![phone()])), OWNER),
         (RecordBody::Purge, OWNER),
     ];
     let mut roster = Roster::empty(workspace());

@@ -47,7 +47,7 @@ fn hello() -> impl Strategy<Value = Hello> {
     (any::<u32>(), text(), any::<[u8; 64]>(), workspace, device(), log(), number(), hash(), documents).prop_map(
         |(protocol, token, proof, workspace, device, log, cursor, root, documents)| Hello {
             protocol,
-            token,
+            token: roost_shared::wire::message::Token(token),
             proof,
             workspace,
             device,
@@ -111,7 +111,7 @@ pub fn client_message() -> impl Strategy<Value = ClientMessage> {
         append().prop_map(ClientMessage::Append),
         seen().prop_map(ClientMessage::Seen),
         bytes(400).prop_map(|envelope| ClientMessage::Ephemeral { envelope }),
-        text().prop_map(|token| ClientMessage::Renew { token }),
+        text().prop_map(|token| ClientMessage::Renew { token: roost_shared::wire::message::Token(token) }),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! The tree against a reference written straight from RFC 9162, section 2.1.
 
-use roost_shared::limits::PROOF_HASHES_MAX;
+use roost_shared::limits::{LOG_ENTRIES_MAX, PROOF_HASHES_MAX};
 use roost_shared::tree::{Frontier, consistency_proof, is_consistent, leaf, leaf_of, root};
 use roost_shared::{DocumentId, Hash, Kind};
 use sha2::{Digest, Sha256};
@@ -136,6 +136,18 @@ fn a_frontier_needs_as_many_peaks_as_its_size_has_ones() {
         assert_eq!(Frontier::decode(&good[..len]), None, "{len} bytes");
     }
     assert_eq!(Frontier::decode(&[&good[..], &[0]].concat()), None, "a byte too many");
+}
+
+#[test]
+fn no_frontier_is_larger_than_a_log() {
+    let last = Frontier::new(LOG_ENTRIES_MAX, leaves(1)).expect("the longest log there is");
+    assert_eq!(Frontier::decode(&last.encode()), Some(last));
+    for size in [LOG_ENTRIES_MAX + 1, LOG_ENTRIES_MAX << 1, u64::MAX] {
+        let peaks = leaves(size.count_ones() as usize);
+        let bytes = peaks.iter().fold(size.to_be_bytes().to_vec(), |bytes, peak| [&bytes[..], &peak.0].concat());
+        assert_eq!(Frontier::decode(&bytes), None, "{size}");
+        assert_eq!(Frontier::new(size, peaks), None, "{size}");
+    }
 }
 
 #[test]

@@ -1,24 +1,26 @@
 //! `envelope.json`: one envelope of each kind, and some that every reader refuses.
 
 use ed25519_dalek::Signer;
+use roost_shared::limits::TAG_LEN;
 use roost_shared::tree::leaf_of;
 use roost_shared::{Envelope, Hash, Kind};
 use serde_json::{Value, json};
 
 use super::seed_hex;
-use crate::samples::{self, PHONE};
+use crate::samples::{self, PHONE, SEALED_MIN};
 
 pub fn document() -> Value {
-    let kinds: [(&str, Kind, &[u8]); 3] = [
-        ("update", Kind::Update, b"ciphertext and tag of an update"),
-        ("snapshot", Kind::Snapshot, b""),
-        ("checkpoint", Kind::Checkpoint, b"body of a checkpoint"),
+    // The two shortest sealed bodies: 256 and 272 bytes of padded plaintext, each with its tag.
+    let kinds = [
+        ("update", Kind::Update, samples::sealed(SEALED_MIN)),
+        ("snapshot", Kind::Snapshot, samples::sealed(272 + TAG_LEN)),
+        ("checkpoint", Kind::Checkpoint, b"body of a checkpoint".to_vec()),
     ];
-    let mut envelopes: Vec<_> = kinds.into_iter().map(|(name, kind, body)| signed(name, kind, body)).collect();
+    let mut envelopes: Vec<_> = kinds.into_iter().map(|(name, kind, body)| signed(name, kind, &body)).collect();
     envelopes.push(control());
     json!({
         "comment": "signed_text = 'roost/v1/envelope' 00 || SHA256(bytes before the signature); hash = SHA256(bytes); \
-                    control entries have a signature of zeros",
+                    control entries have a signature of zeros; sealed bodies have 272 bytes at least, here opaque ones",
         "envelopes": envelopes,
         "refused": refused(),
     })
@@ -77,13 +79,22 @@ fn refused() -> Vec<Value> {
         ("checkpoint with a document", Kind::Checkpoint, 44, &[1; 16]),
         ("author_seq 0", Kind::Update, 76, &[0; 8]),
         ("control entry with an author", Kind::Control, 60, &[1; 16]),
-        ("body_len beyond the bytes", Kind::Update, 148, &[0, 0, 1, 0]),
+        ("body_len beyond the bytes", Kind::Update, 148, &[0, 0, 2, 0]),
     ];
-    let refused = cases.into_iter().map(|(why, kind, at, bytes)| {
-        let mut bad = samples::envelope(kind, b"body").into_bytes();
+    let altered = cases.into_iter().map(|(why, kind, at, bytes)| {
+        let mut bad = samples::envelope(kind, &samples::body(kind)).into_bytes();
         bad[at..at + bytes.len()].copy_from_slice(bytes);
-        let error = Envelope::parse(bad.clone()).expect_err(why);
-        json!({ "why": why, "bytes": hex::encode(bad), "error": error.to_string() })
+        (why, bad)
+    });
+    let short = |kind| samples::envelope(kind, &samples::sealed(SEALED_MIN - 1)).into_bytes();
+    let short = [
+        ("update shorter than padding and tag", short(Kind::Update)),
+        ("snapshot shorter than padding and tag", short(Kind::Snapshot)),
+    ];
+    let refused = altered.chain(short).map(|(why, bad)| {
+        let bytes = hex::encode(&bad);
+        let error = Envelope::parse(bad).expect_err(why);
+        json!({ "why": why, "bytes": bytes, "error": error.to_string() })
     });
     refused.collect()
 }

@@ -10,13 +10,12 @@ use serde_json::{Value, json};
 const NUMBERS: [u64; 7] = [0, 250, 251, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000];
 
 pub fn document() -> Value {
-    let codes: Vec<_> =
-        Code::ALL.iter().map(|code| json!({ "number": code.number(), "text": code.as_str() })).collect();
-    let envelopes = [vec![0xaa, 0xbb], vec![]];
+    let codes = Code::ALL.iter().map(|code| json!({ "number": code.number(), "text": code.as_str() }));
+    let envelopes: [Vec<u8>; 2] = [vec![0xaa, 0xbb], vec![]];
     json!({
-        "comment": "type u8, then bincode with varints: 0..250 as one byte, else fb u16, fc u32, fd u64, little-endian; \
-                    lists and text have a length before them, arrays none; an Option is 0 or 1 and the value",
-        "codes": codes,
+        "comment": "type u8, then bincode with varints: 0..250 as one byte, else fb u16, fc u32, fd u64, little \
+                    endian; lists and text have a length before them, arrays none; an Option is 0 or 1 and the value",
+        "codes": codes.collect::<Vec<_>>(),
         "client": client(),
         "server": server(),
         "envelope_stream": {
@@ -67,7 +66,7 @@ fn seen_fields() -> Value {
 fn hello(documents: Option<Vec<DocumentId>>) -> (Value, ClientMessage) {
     let hello = Hello {
         protocol: 1,
-        token: "a.token.é".to_owned(),
+        token: roost_shared::wire::message::Token("a.token.é".to_owned()),
         proof: [0x99; 64],
         workspace: WorkspaceId([0x11; 16]),
         device: DeviceId([0x44; 16]),
@@ -78,7 +77,7 @@ fn hello(documents: Option<Vec<DocumentId>>) -> (Value, ClientMessage) {
     };
     let fields = json!({
         "protocol": hello.protocol,
-        "token": hello.token,
+        "token": hello.token.0,
         "proof": hex::encode(hello.proof),
         "workspace": hello.workspace.to_string(),
         "device": hello.device.to_string(),
@@ -103,7 +102,7 @@ fn client() -> Vec<Value> {
     let (append_fields, plain) = append(None, vec![vec![0xaa; 300]]);
     let (if_tail_fields, if_tail) = append(Some(0x1_0000), vec![vec![0xaa, 0xbb], vec![0xcc]]);
     let ephemeral = ClientMessage::Ephemeral { envelope: vec![0xe0, 0xe1] };
-    let renew = ClientMessage::Renew { token: "a.token".to_owned() };
+    let renew = ClientMessage::Renew { token: roost_shared::wire::message::Token("a.token".to_owned()) };
     vec![
         from_client("hello for all documents", all_fields, &all),
         from_client("hello for no documents", none_fields, &none),

@@ -24,7 +24,7 @@ fn pinned(name: &str, document: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name);
     if std::env::var_os("ROOST_WRITE_VECTORS").is_some_and(|value| value == "1") {
         let text = serde_json::to_string_pretty(document).expect("JSON has a text");
-        fs::create_dir_all(path.with_file_name("")).expect("tests/vectors can be made");
+        fs::create_dir_all(path.parent().expect("a file lies in a directory")).expect("tests/vectors can be made");
         fs::write(&path, text + "\n").expect("tests/vectors can be written");
     }
     // Values, not texts: the order of keys depends on features other crates may turn on.

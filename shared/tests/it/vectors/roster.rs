@@ -8,11 +8,13 @@ use crate::samples::{self, INVITE, LAPTOP, OWNER, PHONE, STRANGER, device, next,
 
 pub fn document() -> Value {
     let seeds = [("owner", OWNER), ("phone", PHONE), ("invite", INVITE), ("laptop", LAPTOP), ("stranger", STRANGER)];
-    let seeds = seeds
-        .map(|(name, seed)| json!({ "name": name, "ed25519_seed": seed_hex(seed), "device_id": samples::device_id(seed).to_string() }));
+    let seeds = seeds.map(|(name, seed)| {
+        let device_id = samples::device_id(seed);
+        json!({ "name": name, "ed25519_seed": seed_hex(seed), "device_id": device_id })
+    });
     let mut roster = Roster::empty(samples::workspace());
-    let names = ["genesis", "invite", "replace", "owner record of the next epoch", "revoke", "purge"];
-    let signers = [OWNER, OWNER, INVITE, OWNER, OWNER, OWNER];
+    let names = ["genesis", "invite", "replace", "owner record of the next epoch", "revoke", "leave out", "purge"];
+    let signers = [OWNER, OWNER, INVITE, OWNER, OWNER, OWNER, OWNER];
     let chain: Vec<_> = samples::chain()
         .iter()
         .zip(names.into_iter().zip(signers))
@@ -104,6 +106,7 @@ fn listed(device: &Device) -> Value {
 fn refused() -> Vec<Value> {
     let phone = || device(PHONE, Status::Active);
     let laptop_back = owner(3, vec![phone(), device(LAPTOP, Status::Active)]);
+    let laptop_listed = owner(3, vec![phone(), device(LAPTOP, Status::Revoked)]);
     let mut no_back_link = owner(2, vec![phone()]);
     no_back_link.back_link = [0; 48];
     let mut other_key = owner(1, vec![phone()]);
@@ -116,8 +119,10 @@ fn refused() -> Vec<Value> {
         ("a purge by a stranger", 1, RecordBody::Purge, STRANGER),
         ("a replace record signed by the joiner", 2, RecordBody::Replace(replace(INVITE, LAPTOP)), LAPTOP),
         ("an invite used twice", 3, RecordBody::Replace(replace(INVITE, STRANGER)), INVITE),
-        ("a revoked device active again", 5, RecordBody::Owner(laptop_back), OWNER),
-        ("a record after the purge", 6, RecordBody::Purge, OWNER),
+        ("a revoked device active again", 5, RecordBody::Owner(laptop_back.clone()), OWNER),
+        ("a device that was left out active again", 6, RecordBody::Owner(laptop_back), OWNER),
+        ("a device that was left out listed again", 6, RecordBody::Owner(laptop_listed), OWNER),
+        ("a record after the purge", 7, RecordBody::Purge, OWNER),
     ];
     let refused = cases.into_iter().map(|(why, after, body, signer)| {
         let mut roster = roster_after(after);

@@ -1,0 +1,164 @@
+//! Building roster records.
+
+use roost_shared::hash::Hash;
+use roost_shared::roster::{Device, Member, Owner, Record, RecordBody, Replace, Roster, Scope, Status, WRAP_LEN};
+use roost_shared::{DeviceId, WorkspaceId};
+
+use super::link::Invite;
+use super::ring::KeyRing;
+use super::seal::{self, SealBroken, back_link, wrap};
+use super::{EpochKey, KeyPair};
+use crate::clock::Clock;
+
+/// A device to be listed.
+struct Entry<'a> {
+    keys: ([u8; 32], [u8; 32]),
+    scope: Scope,
+    status: Status,
+    name: &'a str,
+    invite: Option<(u64, Hash, Hash)>,
+}
+
+/// The first record: the owner, and the device that creates the workspace.
+pub fn genesis(
+    clock: &dyn Clock,
+    owner: &KeyPair,
+    key: &EpochKey,
+    device: &KeyPair,
+    name: &str,
+) -> Result<Record, SealBroken> {
+    let entry = Entry {
+        keys: (device.ed(), device.x()),
+        scope: Scope::ReadWrite,
+        status: Status::Active,
+        name,
+        invite: None,
+    };
+    let body = Owner {
+        ed: owner.ed(),
+        x: owner.x(),
+        epoch: 1,
+        ek_commit: key.commit(),
+        back_link: [0; 48],
+        wrap: wrap(key, &owner.x(), clock.random())?,
+        recovery_verifier: [0; 32],
+        recovery_blob: [0; 81],
+        devices: vec![list(clock, key, &entry)?],
+    };
+    Ok(sign(owner, owner.workspace_id(), 1, Hash::ZERO, body))
+}
+
+/// The next owner record: everyone as they are, and one more invite.
+pub fn add_invite(
+    clock: &dyn Clock,
+    owner: &KeyPair,
+    roster: &Roster,
+    ring: &KeyRing,
+    invite: &Invite,
+    scope: Scope,
+    not_after_ms: u64,
+) -> Result<Record, SealBroken> {
+    let key = ring.get(roster.epoch()).ok_or(SealBroken)?;
+    let keys = invite.keys();
+    let added = Entry {
+        keys: (keys.ed(), keys.x()),
+        scope,
+        status: Status::Invite,
+        name: "",
+        invite: Some((not_after_ms, invite.link_hash(), invite.access_hash())),
+    };
+    let mut devices = relist(clock, roster, ring, key)?;
+    devices.push(list(clock, key, &added)?);
+    next(owner, roster, key.epoch(), devices, |now| (now.ek_commit, now.back_link, now.wrap))
+}
+
+/// The next owner record: a new epoch, its key wrapped to everyone who is in.
+pub fn advance_epoch(
+    clock: &dyn Clock,
+    owner: &KeyPair,
+    roster: &Roster,
+    ring: &KeyRing,
+) -> Result<Record, SealBroken> {
+    let now = ring.get(roster.epoch()).ok_or(SealBroken)?;
+    let key = EpochKey::new(roster.workspace(), roster.epoch() + 1, clock.random());
+    let devices = relist(clock, roster, ring, &key)?;
+    let owner_wrap = wrap(&key, &owner.x(), clock.random())?;
+    next(owner, roster, key.epoch(), devices, |_| (key.commit(), back_link(&key, now), owner_wrap))
+}
+
+/// The record by which a joiner takes its invite's place.
+pub fn replace(
+    clock: &dyn Clock,
+    invite: &KeyPair,
+    roster: &Roster,
+    key: &EpochKey,
+    device: &KeyPair,
+    name: &str,
+) -> Record {
+    let id = device.device_id();
+    let body = Replace {
+        invite: invite.device_id(),
+        device: id,
+        ed: device.ed(),
+        x: device.x(),
+        label: seal::label(key, id, clock.random(), name),
+    };
+    Record::build(roster.workspace(), roster.version() + 1, roster.hash(), RecordBody::Replace(body), |text| {
+        invite.sign(text)
+    })
+}
+
+/// The name of a listed device: under the newest epoch it could have been sealed in that opens it.
+pub fn name_of(ring: &KeyRing, roster: &Roster, device: &Device) -> Option<String> {
+    let epochs = (1..=roster.epoch()).rev().filter_map(|epoch| ring.get(epoch));
+    epochs.take(4).find_map(|key| seal::open_label(key, device.id, &device.label).ok())
+}
+
+fn sign(owner: &KeyPair, workspace: WorkspaceId, version: u64, previous: Hash, mut body: Owner) -> Record {
+    body.devices.sort_by_key(|device| device.id);
+    Record::build(workspace, version, previous, RecordBody::Owner(body), |text| owner.sign(text))
+}
+
+fn next(
+    owner: &KeyPair,
+    roster: &Roster,
+    epoch: u32,
+    devices: Vec<Device>,
+    keys: impl FnOnce(&Owner) -> (Hash, [u8; 48], [u8; WRAP_LEN]),
+) -> Result<Record, SealBroken> {
+    let now = roster.owner().ok_or(SealBroken)?;
+    let (ek_commit, back_link, wrap) = keys(now);
+    let body = Owner { epoch, ek_commit, back_link, wrap, devices, ..now.clone() };
+    Ok(sign(owner, roster.workspace(), roster.version() + 1, roster.hash(), body))
+}
+
+/// Everyone who is listed now, names and wraps under `key`.
+fn relist(clock: &dyn Clock, roster: &Roster, ring: &KeyRing, key: &EpochKey) -> Result<Vec<Device>, SealBroken> {
+    let members = roster.members().map(|Member { device, .. }| {
+        let name = name_of(ring, roster, device).unwrap_or_default();
+        let invite = (device.status == Status::Invite)
+            .then_some((device.not_after_ms, device.link_hash, device.access_hash));
+        let keys = (device.ed, device.x);
+        list(clock, key, &Entry { keys, scope: device.scope, status: device.status, name: &name, invite })
+    });
+    members.collect()
+}
+
+fn list(clock: &dyn Clock, key: &EpochKey, entry: &Entry<'_>) -> Result<Device, SealBroken> {
+    let (ed, x) = entry.keys;
+    let id = DeviceId::of_keys(&ed, &x);
+    let (not_after_ms, link_hash, access_hash) = entry.invite.unwrap_or((0, Hash::ZERO, Hash::ZERO));
+    let holds_key = matches!(entry.status, Status::Active | Status::Invite);
+    Ok(Device {
+        id,
+        ed,
+        x,
+        scope: entry.scope,
+        status: entry.status,
+        not_after_ms,
+        label: seal::label(key, id, clock.random(), entry.name),
+        wrap: if holds_key { wrap(key, &x, clock.random())? } else { [0; WRAP_LEN] },
+        link_hash,
+        access_hash,
+    })
+}

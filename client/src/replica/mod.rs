@@ -1,0 +1,307 @@
+//! One workspace on one device, without IO to the outside: the machine, the store, the keys and the open documents.
+//!
+//! The worker drives it over real sockets, the simulator over simulated ones; both run this very code. Between
+//! [`Replica::handle`] and each [`Replica::work`] the process may die, and everything goes on from the store.
+
+mod digest;
+mod documents;
+mod membership;
+mod merge;
+mod seal;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use roost_shared::proof::Challenge;
+use roost_shared::roster::{Record, Scope};
+use roost_shared::wire::PROTOCOL;
+use roost_shared::wire::codec::CodecError;
+use roost_shared::wire::http::ProposeLog;
+use roost_shared::wire::message::{ClientMessage, Hello, Item, ServerMessage, Token};
+use roost_shared::{DocumentId, Envelope, LogId};
+
+pub use self::documents::EditError;
+use self::documents::OpenDocument;
+pub use self::membership::InviteError;
+use crate::clock::Clock;
+use crate::keys::KeyPair;
+use crate::keys::ring::KeyRing;
+use crate::store::{Identity, Store, StoreError};
+use crate::sync::{Chain, Effect, Event, Loaded, Machine, Notice, SealAt, Step, View, Write};
+
+/// What the outside is to do, in this order.
+#[derive(Debug)]
+pub enum Output {
+    /// Get a token, open a socket; then [`Event::Opened`] or [`Event::Closed`].
+    Connect,
+    /// Close the socket; nothing of it is to be handed in any more.
+    Disconnect,
+    /// Put the token in and say Hello.
+    Hello(Box<Hello>),
+    /// Say this.
+    Send(ClientMessage),
+    /// `POST …/log`; then [`Event::LogGranted`].
+    ProposeLog(ProposeLog),
+    /// Bring the server what it lost; then [`Event::Carried`].
+    Carry {
+        /// Records in order.
+        records: Vec<Record>,
+        /// The log to create the workspace with, if it is to be created.
+        create: Option<LogId>,
+    },
+    /// Post a roster record; then [`Event::Posted`].
+    Post(Record),
+}
+
+/// Work that the replica does by itself, a piece at a time.
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    Seal(SealAt),
+    Merge,
+    AdvanceEpoch,
+}
+
+/// What the app chose when it opened the store.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Choices {
+    /// The app's schema version; written into everything it seals.
+    pub schema: u32,
+    /// The lowest schema version that may read what it seals.
+    pub reader_min: u32,
+}
+
+/// See the module.
+pub struct Replica {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    identity: Identity,
+    device: KeyPair,
+    ring: KeyRing,
+    machine: Machine,
+    open: HashMap<DocumentId, OpenDocument>,
+    work: VecDeque<Work>,
+    notices: Vec<Notice>,
+    changed: Vec<DocumentId>,
+    choices: Choices,
+}
+
+impl Replica {
+    /// Opens what the store holds; None if it was never filled, or the device has not joined yet.
+    pub fn open(mut store: Store, clock: Arc<dyn Clock>, choices: Choices) -> Result<Option<Self>, StoreError> {
+        let Some(identity) = store.identity()?.filter(|identity| identity.joined) else { return Ok(None) };
+        let seed = u64::from_be_bytes(clock.random());
+        let Some(loaded) = store.load(seed)? else { return Ok(None) };
+        let device = KeyPair::device(&identity.device_seed);
+        let ring = ring(&identity, &loaded.held);
+        let mut replica = Self {
+            store,
+            clock,
+            identity,
+            device,
+            ring,
+            machine: Machine::new(Loaded { ..loaded }),
+            open: HashMap::new(),
+            work: VecDeque::new(),
+            notices: Vec::new(),
+            changed: Vec::new(),
+            choices,
+        };
+        // What was verified before and not yet merged.
+        replica.store.look_again()?;
+        replica.work.push_back(Work::Merge);
+        Ok(Some(replica))
+    }
+
+    /// Takes an event in: decides, writes, and says what to do.
+    pub fn handle(&mut self, event: Event) -> Result<Vec<Output>, StoreError> {
+        let step = self.machine.handle(self.clock.now_ms(), event);
+        self.carry_out(step)
+    }
+
+    /// The same for bytes from the socket.
+    pub fn message(&mut self, bytes: &[u8]) -> Result<Vec<Output>, StoreError> {
+        match ServerMessage::decode(bytes) {
+            Ok(message) => {
+                let past_roots = self.past_roots(&message)?;
+                self.handle(Event::Message { message, past_roots })
+            }
+            Err(CodecError::Skipped(_)) => Ok(Vec::new()),
+            Err(_) => {
+                let mut outputs = vec![Output::Disconnect];
+                outputs.extend(self.handle(Event::Closed { code: None, retry_after_ms: 0 })?);
+                Ok(outputs)
+            }
+        }
+    }
+
+    /// Our own roots at the bases that a page's envelopes name, as far as we know them already.
+    fn past_roots(&self, message: &ServerMessage) -> Result<BTreeMap<u64, roost_shared::Hash>, StoreError> {
+        let mut roots = BTreeMap::new();
+        let ServerMessage::Entries { items } = message else { return Ok(roots) };
+        let cursor = self.machine.log().cursor();
+        for item in items {
+            let Item::Envelope { bytes, .. } = item else { continue };
+            let Ok(envelope) = Envelope::parse(bytes.clone()) else { continue };
+            let base = envelope.header().base_size;
+            if base.0 > 0 && base < cursor && !roots.contains_key(&base.0) {
+                roots.extend(self.store.root_at(base)?.map(|root| (base.0, root)));
+            }
+        }
+        Ok(roots)
+    }
+
+    /// Whether [`Replica::work`] has something to do.
+    pub fn has_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
+    /// Does the next piece of work.
+    pub fn work(&mut self) -> Result<Vec<Output>, StoreError> {
+        match self.work.pop_front() {
+            None => Ok(Vec::new()),
+            Some(Work::Merge) => {
+                if self.merge()? {
+                    self.work.push_back(Work::Merge);
+                }
+                self.edited_anew()
+            }
+            Some(Work::Seal(at)) => {
+                let rows = self.seal(at)?;
+                self.handle(Event::Sealed(rows))
+            }
+            Some(Work::AdvanceEpoch) => self.advance_epoch(),
+        }
+    }
+
+    fn edited_anew(&mut self) -> Result<Vec<Output>, StoreError> {
+        if self.store.edited_documents()?.is_empty() { Ok(Vec::new()) } else { self.handle(Event::Edited) }
+    }
+
+    fn carry_out(&mut self, step: Step) -> Result<Vec<Output>, StoreError> {
+        self.store.apply(&step.writes)?;
+        let roster_changed =
+            step.writes.iter().any(|write| matches!(write, Write::HeldRecord(_) | Write::HoldLogChain));
+        if step.writes.iter().any(|write| matches!(write, Write::NewLog(_))) {
+            self.open.clear(); // they hold what the old log had of each document
+        }
+        self.track_met(&step.writes)?;
+        self.notices.extend(step.notices);
+        let outputs = step.effects.into_iter().filter_map(|effect| self.output(effect)).collect();
+        if roster_changed {
+            self.refresh_keys()?;
+        }
+        Ok(outputs)
+    }
+
+    fn output(&mut self, effect: Effect) -> Option<Output> {
+        Some(match effect {
+            Effect::Connect => Output::Connect,
+            Effect::Disconnect => Output::Disconnect,
+            Effect::Send(message) => Output::Send(message),
+            Effect::Post(record) => Output::Post(record),
+            Effect::Hello { nonce, log, cursor, root } => {
+                let challenge = Challenge {
+                    nonce: &nonce,
+                    audience: &self.identity.server,
+                    workspace: self.identity.workspace,
+                    device: self.device.device_id(),
+                };
+                Output::Hello(Box::new(Hello {
+                    protocol: PROTOCOL,
+                    token: Token(String::new()),
+                    proof: self.device.sign(&challenge.hello()),
+                    workspace: self.identity.workspace,
+                    device: self.device.device_id(),
+                    log,
+                    cursor: cursor.0,
+                    root,
+                    documents: None,
+                }))
+            }
+            Effect::ProposeLog { old, cursor, root } => Output::ProposeLog(ProposeLog {
+                old,
+                proposed: LogId(self.clock.random()),
+                cursor: cursor.0,
+                root,
+            }),
+            Effect::Carry { records, create } => {
+                Output::Carry { records, create: create.then(|| LogId(self.clock.random())) }
+            }
+            Effect::Seal(at) => {
+                self.work.push_back(Work::Seal(at));
+                return None;
+            }
+            Effect::Merge => {
+                self.work.push_back(Work::Merge);
+                return None;
+            }
+            Effect::AdvanceEpoch => {
+                self.work.push_back(Work::AdvanceEpoch);
+                return None;
+            }
+        })
+    }
+
+    /// When [`Event::Tick`] is due, by the clock's time.
+    pub fn wake_at_ms(&self) -> Option<u64> {
+        self.machine.wake_at_ms()
+    }
+
+    /// What happened since the last call.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Documents that changed since the last call.
+    pub fn take_changed(&mut self) -> Vec<DocumentId> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// How sync stands.
+    pub fn view(&self) -> View {
+        self.machine.view()
+    }
+
+    /// Who this device is.
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The device's keys.
+    pub const fn device(&self) -> &KeyPair {
+        &self.device
+    }
+
+    /// The newest roster, with its records.
+    pub const fn held(&self) -> &Chain {
+        self.machine.held()
+    }
+
+    /// The machine, to look at.
+    pub const fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// What this device may do.
+    pub fn scope(&self) -> Option<Scope> {
+        self.held().roster().scope(self.device.device_id())
+    }
+
+    /// The store, to look at.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Ends here, as a crash would.
+    pub fn into_store(self) -> Store {
+        self.store
+    }
+}
+
+fn ring(identity: &Identity, held: &Chain) -> KeyRing {
+    let device = KeyPair::device(&identity.device_seed);
+    let invite = identity.invite_seed.as_ref().map(KeyPair::device);
+    let owner = identity.owner_seed.as_ref().map(KeyPair::owner);
+    let holders: Vec<&KeyPair> = [Some(&device), invite.as_ref(), owner.as_ref()].into_iter().flatten().collect();
+    KeyRing::open(held.records(), &holders)
+}

@@ -1,0 +1,121 @@
+//! From documents into the outbox: export what the log lacks, compress, split, seal, sign, and make it durable.
+
+use loro::{ExportMode, VersionVector};
+use roost_shared::limits::{APPEND_BYTES_MAX, PART_MAX, SNAPSHOT_MAX, UPDATE_MAX};
+use roost_shared::plaintext::{Compression, Head};
+use roost_shared::{DocumentId, Header, Kind};
+
+use super::Replica;
+use crate::keys::{EpochKey, seal};
+use crate::store::{SealedRow, StoreError};
+use crate::sync::{OutboxRow, SealAt};
+
+/// Below this compressing gains nothing: the padding's floor is about as large.
+const COMPRESS_FROM: usize = 256;
+/// The Loro that writes the blobs: major and minor of the pinned version.
+const LORO: (u16, u16) = (1, 17);
+
+/// What the log lacks of a document.
+struct Export {
+    kind: Kind,
+    bytes: Vec<u8>,
+    until: VersionVector,
+}
+
+impl Replica {
+    /// Seals until an Append is full; the rows are on the disk when this returns.
+    pub(super) fn seal(&mut self, at: SealAt) -> Result<Vec<OutboxRow>, StoreError> {
+        let Some(key) = self.ring.get(at.epoch).cloned() else { return Ok(Vec::new()) };
+        let mut sealed = Vec::new();
+        let mut bytes = 0;
+        for document in self.store.edited_documents()? {
+            let Some(export) = self.export(document)? else { continue };
+            self.seal_blob(at, &key, document, export, &mut sealed);
+            bytes = sealed.iter().map(|sealed: &SealedRow| sealed.row.bytes.len()).sum();
+            if bytes >= APPEND_BYTES_MAX / 2 {
+                break;
+            }
+        }
+        if bytes > 0 {
+            self.store.seal(&sealed)?;
+        }
+        Ok(sealed.into_iter().map(|sealed| sealed.row).collect())
+    }
+
+    fn export(&mut self, document: DocumentId) -> Result<Option<Export>, StoreError> {
+        let Ok(open) = self.load(document) else { return Ok(None) }; // the app is told when it opens it
+        let until = open.loro.oplog_vv();
+        if open.log_vv.includes_vv(&until) {
+            self.store.not_edited(document)?;
+            return Ok(None);
+        }
+        let update = open.loro.export(ExportMode::updates(&open.log_vv));
+        let export = match update {
+            Ok(bytes) if bytes.len() <= UPDATE_MAX => Some(Export { kind: Kind::Update, bytes, until }),
+            // Too much for an update: the whole document, which may be larger.
+            _ => {
+                let snapshot = open.loro.export(ExportMode::Snapshot).ok();
+                let snapshot = snapshot.filter(|bytes| bytes.len() <= SNAPSHOT_MAX);
+                snapshot.map(|bytes| Export { kind: Kind::Snapshot, bytes, until })
+            }
+        };
+        if export.is_none() {
+            tracing::error!(%document, "the document is too large to sync; it is safe on this device");
+        }
+        Ok(export)
+    }
+
+    fn seal_blob(
+        &self,
+        at: SealAt,
+        key: &EpochKey,
+        document: DocumentId,
+        export: Export,
+        sealed: &mut Vec<SealedRow>,
+    ) {
+        let (compression, bytes) = compress(export.bytes);
+        let parts: Vec<&[u8]> = bytes.chunks(PART_MAX).collect();
+        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let blob = if count > 1 { self.clock.random() } else { [0; 16] };
+        for (part, body) in (0..count).zip(parts) {
+            let head = Head {
+                compression,
+                schema: self.choices.schema,
+                reader_min: self.choices.reader_min,
+                loro: LORO,
+                part,
+                parts: count,
+                blob,
+            };
+            let author_seq = at.author_seq + sealed.len() as u64;
+            let header = Header {
+                kind: export.kind,
+                epoch: at.epoch,
+                workspace: self.identity.workspace,
+                log: at.log,
+                document,
+                author: self.device.device_id(),
+                author_seq,
+                base_size: at.base_size,
+                base_root: at.base_root,
+                nonce: self.clock.random(),
+            };
+            let envelope = seal::envelope(key, &self.device, header, &head.plaintext(body));
+            let until = (part + 1 == count).then(|| export.until.clone());
+            let hash = envelope.hash();
+            let row = OutboxRow { author_seq, document, hash, bytes: envelope.into_bytes() };
+            sealed.push(SealedRow { row, until });
+        }
+    }
+}
+
+/// Compressed where that pays.
+fn compress(bytes: Vec<u8>) -> (Compression, Vec<u8>) {
+    if bytes.len() >= COMPRESS_FROM {
+        match zstd::bulk::compress(&bytes, 3) {
+            Ok(smaller) if smaller.len() < bytes.len() / 10 * 9 => return (Compression::Zstd, smaller),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    (Compression::None, bytes)
+}

@@ -1,0 +1,199 @@
+//! Documents and what waits to be merged into them.
+
+use loro::VersionVector;
+use roost_shared::{DocumentId, Seq};
+use rusqlite::{OptionalExtension as _, Transaction, params};
+
+use super::{Store, StoreError, damaged, int, unsigned};
+
+/// A document as it lies in the store.
+pub struct DocumentRow {
+    /// Loro snapshot, if one was made.
+    pub snapshot: Option<Vec<u8>>,
+    /// What the snapshot lacks, in order.
+    pub changes: Vec<Vec<u8>>,
+    /// What the log has of it.
+    pub log_vv: VersionVector,
+}
+
+/// An entry of the inbox.
+pub struct InboxRow {
+    /// Its number.
+    pub seq: Seq,
+    /// Its document.
+    pub document: DocumentId,
+    /// Its envelope.
+    pub bytes: Vec<u8>,
+}
+
+/// The result of merging entries into one document.
+pub struct Merged {
+    /// Which.
+    pub document: DocumentId,
+    /// Raw updates, kept until a local snapshot holds them.
+    pub changes: Vec<Vec<u8>>,
+    /// What the log has of it now.
+    pub log_vv: VersionVector,
+    /// Whether the document holds more than the log.
+    pub edited: bool,
+    /// The highest schema version met.
+    pub schema: u32,
+    /// Entries that are done with.
+    pub done: Vec<Seq>,
+    /// Entries put aside, and why.
+    pub quarantined: Vec<(Seq, &'static str)>,
+}
+
+impl Store {
+    /// One document.
+    pub fn document(&self, id: DocumentId) -> Result<Option<DocumentRow>, StoreError> {
+        let found = self
+            .connection
+            .prepare_cached("SELECT snapshot, log_vv FROM document WHERE id = ?1")?
+            .query_row([id.0], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))
+            .optional()?;
+        let Some((snapshot, log_vv)) = found else { return Ok(None) };
+        let log_vv = VersionVector::decode(&log_vv).map_err(|_| damaged("log_vv"))?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT bytes FROM change WHERE document = ?1 ORDER BY key")?;
+        let changes = statement.query_map([id.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        Ok(Some(DocumentRow { snapshot, changes, log_vv }))
+    }
+
+    /// What the log has of a document.
+    pub fn log_vv(&self, id: DocumentId) -> Result<VersionVector, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT log_vv FROM document WHERE id = ?1")?;
+        let log_vv: Vec<u8> = statement.query_row([id.0], |row| row.get(0))?;
+        Ok(VersionVector::decode(&log_vv).map_err(|_| damaged("log_vv"))?)
+    }
+
+    /// Every document there is.
+    pub fn documents(&self) -> Result<Vec<DocumentId>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT id FROM document ORDER BY id")?;
+        let ids = statement.query_map([], |row| row.get(0).map(DocumentId))?.collect::<Result<_, _>>()?;
+        Ok(ids)
+    }
+
+    /// Documents that hold operations the log may lack.
+    pub fn edited_documents(&self) -> Result<Vec<DocumentId>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT id FROM document WHERE edited = 1 ORDER BY id")?;
+        let ids = statement.query_map([], |row| row.get(0).map(DocumentId))?.collect::<Result<_, _>>()?;
+        Ok(ids)
+    }
+
+    /// A commit of the app: durable when this returns.
+    pub fn commit(&mut self, document: DocumentId, update: &[u8], schema: u32) -> Result<(), StoreError> {
+        self.transaction(|transaction| {
+            touch(transaction, document, schema)?;
+            transaction
+                .prepare_cached("UPDATE document SET edited = 1 WHERE id = ?1 AND edited = 0")?
+                .execute([document.0])?;
+            change(transaction, document, update)
+        })
+    }
+
+    /// The log has all the document holds.
+    pub fn not_edited(&mut self, document: DocumentId) -> Result<(), StoreError> {
+        self.transaction(|transaction| {
+            transaction.execute("UPDATE document SET edited = 0 WHERE id = ?1", [document.0]).map(|_| ())
+        })
+    }
+
+    /// Puts a fresh snapshot in the place of everything it holds; `rest` is what it cannot hold yet.
+    pub fn compact(&mut self, document: DocumentId, snapshot: &[u8], rest: Option<&[u8]>) -> Result<(), StoreError> {
+        self.transaction(|transaction| {
+            transaction.execute("UPDATE document SET snapshot = ?2 WHERE id = ?1", params![document.0, snapshot])?;
+            transaction.execute("DELETE FROM change WHERE document = ?1", [document.0])?;
+            rest.map_or(Ok(()), |rest| change(transaction, document, rest))
+        })
+    }
+
+    /// The next entries to merge, in order of Seq: all that wait without being looked at, up to `bytes_max`, and of
+    /// their documents also those that were looked at before and lacked something.
+    pub fn inbox(&self, bytes_max: usize) -> Result<Vec<InboxRow>, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, document, bytes FROM inbox WHERE waits = 0 \
+             OR document IN (SELECT document FROM inbox WHERE waits = 0) ORDER BY seq",
+        )?;
+        let mut rows = statement.query([])?;
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next()? {
+            let entry = InboxRow {
+                seq: Seq::new(unsigned(row, 0)?).ok_or_else(|| damaged("seq"))?,
+                document: DocumentId(row.get(1)?),
+                bytes: row.get(2)?,
+            };
+            bytes += entry.bytes.len();
+            taken.push(entry);
+            if bytes >= bytes_max {
+                break;
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Whether anything in the inbox was not looked at.
+    pub fn has_inbox(&self) -> Result<bool, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM inbox WHERE waits = 0)")?;
+        Ok(statement.query_row([], |row| row.get(0))?)
+    }
+
+    /// A key came: what waited may open now.
+    pub fn look_again(&mut self) -> Result<(), StoreError> {
+        self.transaction(|transaction| transaction.execute("UPDATE inbox SET waits = 0", []).map(|_| ()))
+    }
+
+    /// The result of a merge and the inbox rows it used up, in one transaction; `waiting` stays.
+    pub fn merged(&mut self, merged: &[Merged], waiting: &[Seq]) -> Result<(), StoreError> {
+        self.transaction(|transaction| {
+            for result in merged {
+                put_merged(transaction, result)?;
+            }
+            for seq in waiting {
+                transaction
+                    .prepare_cached("UPDATE inbox SET waits = 1 WHERE seq = ?1")?
+                    .execute([int(seq.get())])?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn put_merged(transaction: &Transaction<'_>, merged: &Merged) -> Result<(), rusqlite::Error> {
+    touch(transaction, merged.document, merged.schema)?;
+    transaction
+        .prepare_cached("UPDATE document SET log_vv = ?2, edited = ?3 WHERE id = ?1")?
+        .execute(params![merged.document.0, merged.log_vv.encode(), merged.edited])?;
+    for update in &merged.changes {
+        change(transaction, merged.document, update)?;
+    }
+    for (seq, reason) in &merged.quarantined {
+        transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO quarantine (seq, reason, bytes) SELECT seq, ?2, bytes FROM inbox WHERE seq = ?1",
+            )?
+            .execute(params![int(seq.get()), reason])?;
+    }
+    let gone = merged.done.iter().chain(merged.quarantined.iter().map(|(seq, _)| seq));
+    for seq in gone {
+        transaction.prepare_cached("DELETE FROM inbox WHERE seq = ?1")?.execute([int(seq.get())])?;
+    }
+    Ok(())
+}
+
+fn touch(transaction: &Transaction<'_>, document: DocumentId, schema: u32) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO document (id, log_vv, edited, schema) VALUES (?1, ?2, 0, ?3) \
+             ON CONFLICT (id) DO UPDATE SET schema = max(schema, ?3) WHERE schema < ?3",
+        )?
+        .execute(params![document.0, VersionVector::default().encode(), schema])
+        .map(|_| ())
+}
+
+fn change(transaction: &Transaction<'_>, document: DocumentId, update: &[u8]) -> Result<(), rusqlite::Error> {
+    transaction
+        .prepare_cached("INSERT INTO change (document, bytes) VALUES (?1, ?2)")?
+        .execute(params![document.0, update])
+        .map(|_| ())
+}

@@ -1,0 +1,37 @@
+//! Sealed rows, on the disk before a byte of them leaves.
+
+use loro::VersionVector;
+use rusqlite::params;
+
+use super::{Store, StoreError, int};
+use crate::sync::OutboxRow;
+
+/// A row and what the log will have of the document once it was met.
+pub struct SealedRow {
+    /// The row.
+    pub row: OutboxRow,
+    /// On the last part of a blob.
+    pub until: Option<VersionVector>,
+}
+
+impl Store {
+    /// Assigns the rows' numbers for good: fsynced, whatever the durability.
+    pub fn seal(&mut self, rows: &[SealedRow]) -> Result<(), StoreError> {
+        self.synced_transaction(|transaction| {
+            for sealed in rows {
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO outbox (author_seq, document, hash, until_vv, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    )?
+                    .execute(params![
+                        int(sealed.row.author_seq),
+                        sealed.row.document.0,
+                        sealed.row.hash.0,
+                        sealed.until.as_ref().map(VersionVector::encode),
+                        sealed.row.bytes,
+                    ])?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! What can happen to the machine.
+
+use std::collections::BTreeMap;
+
+use roost_shared::hash::Hash;
+use roost_shared::roster::Record;
+use roost_shared::wire::message::ServerMessage;
+use roost_shared::{Code, DocumentId, LogId};
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// Sync from now on.
+    Start,
+    /// Do not, until the next start.
+    Pause,
+    /// Time passed; see [`super::Machine::wake_at_ms`].
+    Tick,
+    /// Documents hold operations the log may lack.
+    Edited,
+    /// The socket is open.
+    Opened,
+    /// The socket closed, or did not open.
+    Closed {
+        /// Why, if the server said so.
+        code: Option<Code>,
+        /// When it wants to see us again; 0 if it did not say.
+        retry_after_ms: u64,
+    },
+    /// The server said something.
+    Message {
+        /// What.
+        message: ServerMessage,
+        /// Our own roots at the bases that the message's envelopes name, as far as they lie before this message.
+        past_roots: BTreeMap<u64, Hash>,
+    },
+    /// The answer to [`super::Effect::Seal`]: the rows are durable in the outbox. None when nothing was to seal.
+    Sealed(Vec<OutboxRow>),
+    /// The answer to [`super::Effect::ProposeLog`].
+    LogGranted(Result<LogId, Code>),
+    /// The answer to [`super::Effect::Carry`]: whether the server took anything.
+    Carried(Result<bool, Code>),
+    /// A record of ours is durable here and waits to be taken in ([`super::Write::Pending`] was done).
+    Proposed(Record),
+    /// The answer to [`super::Effect::Post`].
+    Posted(Result<(), Code>),
+}
+
+/// A sealed envelope that the log does not have for certain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its number.
+    pub author_seq: u64,
+    /// Its document.
+    pub document: DocumentId,
+    /// SHA-256 of its bytes.
+    pub hash: Hash,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}

@@ -1,0 +1,375 @@
+//! The sync machine: every decision of the protocol, and nothing else. `(state, now, event) -> (state, step)`.
+//!
+//! Reading order: [`event`] what can happen, [`step`] what is to be done, `session` from a dead socket to a live one,
+//! `inbox` entries in, `outbox` edits out, [`resync`] the one answer to every refusal.
+
+mod backoff;
+pub mod event;
+mod inbox;
+mod outbox;
+pub mod resync;
+mod session;
+pub mod step;
+
+use std::collections::BTreeMap;
+
+use roost_shared::hash::Hash;
+use roost_shared::roster::{ChainError, Record, Roster, Scope};
+use roost_shared::tree::Frontier;
+use roost_shared::wire::http::LogLife;
+use roost_shared::{Code, Cursor, DeviceId, LogId, WorkspaceId};
+
+use self::backoff::Backoff;
+pub use self::event::{Event, OutboxRow};
+use self::outbox::Outbox;
+use self::resync::Stage;
+pub use self::step::{Effect, Notice, SealAt, Step, Write};
+
+/// A roster with the records that made it.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    records: Vec<Record>,
+    roster: Roster,
+}
+
+impl Chain {
+    /// Before genesis.
+    pub const fn empty(workspace: WorkspaceId) -> Self {
+        Self { records: Vec::new(), roster: Roster::empty(workspace) }
+    }
+
+    /// From genesis.
+    pub fn verify(workspace: WorkspaceId, records: Vec<Record>) -> Result<Self, ChainError> {
+        let roster = Roster::verify(workspace, &records)?;
+        Ok(Self { records, roster })
+    }
+
+    /// The roster after the last record.
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// All of them.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Takes the next record in.
+    pub fn push(&mut self, record: Record) -> Result<(), ChainError> {
+        self.roster.apply(&record)?;
+        self.records.push(record);
+        Ok(())
+    }
+
+    /// How many records, from genesis on, the two chains share.
+    fn shared_with(&self, other: &Self) -> usize {
+        self.records.iter().zip(&other.records).take_while(|(ours, theirs)| ours.as_bytes() == theirs.as_bytes()).count()
+    }
+
+    fn starts_with(&self, other: &Self) -> bool {
+        self.shared_with(other) == other.records.len()
+    }
+}
+
+/// The last entry of an author under one log id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Author {
+    /// Its number.
+    pub last: u64,
+    /// Its base.
+    pub base: Cursor,
+}
+
+/// All that belongs to one log and goes with it.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Its id.
+    pub id: LogId,
+    /// The tree at the cursor.
+    pub frontier: Frontier,
+    /// The life that `authors` count in.
+    pub authors_of: LogId,
+    /// The last entry of each.
+    pub authors: BTreeMap<DeviceId, Author>,
+    /// The roster in force at the cursor.
+    pub chain: Chain,
+}
+
+impl Log {
+    /// Nothing read yet.
+    pub fn new(workspace: WorkspaceId, id: LogId) -> Self {
+        Self {
+            id,
+            frontier: Frontier::default(),
+            authors_of: id,
+            authors: BTreeMap::new(),
+            chain: Chain::empty(workspace),
+        }
+    }
+
+    /// How many entries were verified.
+    pub const fn cursor(&self) -> Cursor {
+        Cursor(self.frontier.size())
+    }
+}
+
+/// What the store holds when the machine starts.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// This device.
+    pub device: DeviceId,
+    /// Whether it holds the owner seed.
+    pub is_owner: bool,
+    /// The log as far as it was read.
+    pub log: Log,
+    /// The newest roster this device knows; may be ahead of the log's, or on another branch.
+    pub held: Chain,
+    /// A record of ours that is not in the log for certain.
+    pub pending: Option<Record>,
+    /// Unacknowledged rows.
+    pub outbox: Vec<OutboxRow>,
+    /// Where Resync was.
+    pub resync: Option<Stage>,
+    /// Whether the server was caught before.
+    pub diverged: bool,
+    /// Whether documents hold operations the log may lack.
+    pub edited: bool,
+    /// For the backoff.
+    pub seed: u64,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Machine {
+    workspace: WorkspaceId,
+    device: DeviceId,
+    is_owner: bool,
+    connection: Connection,
+    backoff: Backoff,
+    log: Log,
+    held: Chain,
+    pending: Option<Record>,
+    posting: bool,
+    /// An owner record was asked for.
+    building: bool,
+    /// Evidence was sent; until the answer this log is not ours.
+    disputed: bool,
+    outbox: Outbox,
+    resync: Option<Stage>,
+    edited: bool,
+    sealing: bool,
+    carrying: bool,
+    /// Every life of the log as the server tells it.
+    lives: Vec<LogLife>,
+    /// The tail as the server last told it on this socket.
+    told: Option<Cursor>,
+    /// Refusals in a row without an entry of ours in the log.
+    refusals: u32,
+    /// Whether the server was caught since it last made sense.
+    fault: bool,
+    diverged: bool,
+    forked: bool,
+    blocked: Option<Code>,
+}
+
+/// Where the socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    Paused,
+    Waiting { until_ms: u64 },
+    Connecting,
+    Greeting { until_ms: u64 },
+    Live,
+}
+
+/// What the machine would tell a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// A socket is live.
+    pub online: bool,
+    /// How many entries were verified.
+    pub cursor: Cursor,
+    /// The tail as the server last told it.
+    pub tail: Option<Cursor>,
+    /// Sealed envelopes on their way.
+    pub outbox: usize,
+    /// Whether there are edits not yet sealed.
+    pub edited: bool,
+    /// Whether everything here is durable on the server and everything there is here.
+    pub synced: bool,
+    /// The server was caught; sync has stopped.
+    pub diverged: bool,
+    /// Two roster branches.
+    pub forked: bool,
+    /// Why the server does not let us in.
+    pub blocked: Option<Code>,
+}
+
+impl Machine {
+    /// From what the store holds. Does nothing until [`Event::Start`].
+    pub fn new(loaded: Loaded) -> Self {
+        Self {
+            workspace: loaded.workspace,
+            device: loaded.device,
+            is_owner: loaded.is_owner,
+            connection: Connection::Paused,
+            backoff: Backoff::new(loaded.seed),
+            log: loaded.log,
+            held: loaded.held,
+            pending: loaded.pending,
+            posting: false,
+            building: false,
+            disputed: false,
+            outbox: Outbox::new(loaded.outbox),
+            resync: loaded.resync,
+            edited: loaded.edited,
+            sealing: false,
+            carrying: false,
+            lives: Vec::new(),
+            told: None,
+            refusals: 0,
+            fault: false,
+            diverged: loaded.diverged,
+            forked: false,
+            blocked: None,
+        }
+    }
+
+    /// One step.
+    pub fn handle(&mut self, now_ms: u64, event: Event) -> Step {
+        let mut step = Step::default();
+        match event {
+            Event::Start => self.start(&mut step),
+            Event::Pause => self.pause(&mut step),
+            Event::Tick => self.tick(now_ms, &mut step),
+            Event::Edited => self.edited = true,
+            Event::Opened => self.opened(now_ms),
+            Event::Closed { code, retry_after_ms } => self.closed(now_ms, code, retry_after_ms, &mut step),
+            Event::Message { message, past_roots } => self.message(now_ms, message, &past_roots, &mut step),
+            Event::Sealed(rows) => self.sealed(rows, &mut step),
+            Event::LogGranted(granted) => self.log_granted(now_ms, granted, &mut step),
+            Event::Carried(carried) => self.carried(now_ms, carried, &mut step),
+            Event::Proposed(record) => {
+                self.building = false;
+                self.posting = false;
+                self.pending = Some(record);
+            }
+            Event::Posted(posted) => self.posted(now_ms, posted, &mut step),
+        }
+        self.go_on(now_ms, &mut step);
+        step
+    }
+
+    /// When [`Event::Tick`] is due.
+    pub fn wake_at_ms(&self) -> Option<u64> {
+        match self.connection {
+            Connection::Paused | Connection::Connecting => None,
+            Connection::Waiting { until_ms } | Connection::Greeting { until_ms } => Some(until_ms),
+            Connection::Live => self.outbox.deadline_ms(),
+        }
+    }
+
+    /// How things stand.
+    pub fn view(&self) -> View {
+        let online = self.connection == Connection::Live;
+        let caught_up = online && self.told == Some(self.log.cursor());
+        let nothing_left = self.outbox.is_empty() && !self.edited && !self.sealing && self.resync.is_none();
+        View {
+            online,
+            cursor: self.log.cursor(),
+            tail: self.told,
+            outbox: self.outbox.len(),
+            edited: self.edited,
+            synced: caught_up && nothing_left && !self.diverged && self.pending.is_none(),
+            diverged: self.diverged,
+            forked: self.forked,
+            blocked: self.blocked,
+        }
+    }
+
+    /// The newest roster this device knows.
+    pub const fn held(&self) -> &Chain {
+        &self.held
+    }
+
+    /// The roster in force at the cursor, and what else belongs to the log.
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Whether a record of ours is on its way.
+    pub const fn is_proposing(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Whatever can be done now is done now; nothing waits for an event that may not come.
+    fn go_on(&mut self, now_ms: u64, step: &mut Step) {
+        if self.connection != Connection::Live || self.diverged || self.disputed {
+            return;
+        }
+        self.settle(step);
+        self.post(step);
+        self.resync_on(step);
+        let may_append = !self.forked && self.held.roster().scope(self.device) == Some(Scope::ReadWrite);
+        if !may_append || self.carrying || self.resync == Some(Stage::Read) {
+            return;
+        }
+        if self.outbox.is_empty() {
+            self.seal(step);
+        } else if let Some(batch) = self.outbox.send(now_ms) {
+            let if_tail = (self.resync == Some(Stage::Reseal)).then(|| self.log.cursor().0);
+            step.effect(Effect::append(batch.id, if_tail, batch.envelopes));
+        }
+    }
+
+    fn seal(&mut self, step: &mut Step) {
+        let wanted = self.edited || self.resync == Some(Stage::Reseal);
+        if !wanted || self.sealing || self.log.id == LogId::ZERO {
+            return;
+        }
+        self.sealing = true;
+        self.edited = false;
+        step.effect(Effect::Seal(SealAt {
+            log: self.log.id,
+            epoch: self.held.roster().epoch(),
+            author_seq: self.last_own() + 1,
+            base_size: self.log.cursor(),
+            base_root: self.log.frontier.root(),
+        }));
+    }
+
+    /// The number of our last entry in this life of the log.
+    fn last_own(&self) -> u64 {
+        let counts = self.log.authors_of == self.log.id;
+        self.log.authors.get(&self.device).filter(|_| counts).map_or(0, |author| author.last)
+    }
+
+    fn sealed(&mut self, rows: Vec<OutboxRow>, step: &mut Step) {
+        self.sealing = false;
+        if rows.is_empty() {
+            self.finish_resync(step);
+        } else {
+            // Exported up to a size: there may be more, and asking costs little.
+            self.edited = true;
+            self.outbox.push(rows);
+        }
+    }
+
+    fn uploaded(&mut self, step: &mut Step) {
+        if self.outbox.is_empty() && !self.edited && !self.sealing {
+            step.notice(Notice::Uploaded);
+        }
+    }
+
+    fn root_at(&self, past_roots: &BTreeMap<u64, Hash>, size: Cursor) -> Option<Hash> {
+        if size == self.log.cursor() {
+            Some(self.log.frontier.root())
+        } else if size == Cursor::START {
+            Some(Frontier::default().root())
+        } else {
+            past_roots.get(&size.0).copied()
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Sealed envelopes on their way into the log. One Append is in flight; a row goes when its entry was met.
+
+use std::collections::VecDeque;
+
+use roost_shared::DocumentId;
+use roost_shared::hash::Hash;
+use roost_shared::limits::{APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, APPEND_TIMEOUT_MS};
+
+use super::event::OutboxRow;
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    rows: VecDeque<OutboxRow>,
+    sent: Option<Sent>,
+    last_id: u64,
+}
+
+/// The Append in flight on this socket.
+#[derive(Debug)]
+struct Sent {
+    id: u64,
+    /// Up to this author_seq.
+    until: u64,
+    deadline_ms: u64,
+}
+
+/// An Append to be sent.
+pub(super) struct Batch {
+    pub(super) id: u64,
+    pub(super) envelopes: Vec<Vec<u8>>,
+}
+
+impl Outbox {
+    pub(super) fn new(rows: Vec<OutboxRow>) -> Self {
+        Self { rows: rows.into(), sent: None, last_id: 0 }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(super) fn deadline_ms(&self) -> Option<u64> {
+        self.sent.as_ref().map(|sent| sent.deadline_ms)
+    }
+
+    pub(super) fn push(&mut self, rows: Vec<OutboxRow>) {
+        self.rows.extend(rows);
+    }
+
+    /// The first rows, as many as one Append takes; the same bytes again on a new socket.
+    pub(super) fn send(&mut self, now_ms: u64) -> Option<Batch> {
+        if self.sent.is_some() || self.rows.is_empty() {
+            return None;
+        }
+        let (mut envelopes, mut bytes, mut until) = (Vec::new(), 0, 0);
+        for row in &self.rows {
+            bytes += row.bytes.len();
+            if bytes > APPEND_BYTES_MAX || envelopes.len() == APPEND_ENVELOPES_MAX {
+                break;
+            }
+            envelopes.push(row.bytes.clone());
+            until = row.author_seq;
+        }
+        self.last_id += 1;
+        self.sent = Some(Sent { id: self.last_id, until, deadline_ms: now_ms + APPEND_TIMEOUT_MS });
+        Some(Batch { id: self.last_id, envelopes })
+    }
+
+    /// Whether an answer with this id is to what is in flight.
+    pub(super) fn is_ours(&self, id: u64) -> bool {
+        self.sent.as_ref().is_some_and(|sent| sent.id == id)
+    }
+
+    /// The socket is gone: what was in flight is sent again on the next.
+    pub(super) fn forget_sent(&mut self) {
+        self.sent = None;
+    }
+
+    /// The row an entry of ours in the log is, if it is one: by number, and then by its bytes' hash.
+    pub(super) fn row(&self, author_seq: u64) -> Option<&OutboxRow> {
+        self.rows.iter().find(|row| row.author_seq == author_seq)
+    }
+
+    /// The row a leaf on this socket stands for.
+    pub(super) fn row_of_leaf(&self, document: DocumentId, hash: Hash) -> Option<&OutboxRow> {
+        self.rows.iter().find(|row| row.hash == hash && row.document == document)
+    }
+
+    /// Its entry was met: the row goes.
+    pub(super) fn met(&mut self, author_seq: u64) {
+        self.rows.retain(|row| row.author_seq != author_seq);
+        let done = self.sent.as_ref().is_some_and(|sent| self.rows.front().is_none_or(|row| row.author_seq > sent.until));
+        if done {
+            self.sent = None;
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+        self.sent = None;
+    }
+}

@@ -1,0 +1,134 @@
+//! Resync: a device's one answer to every refusal except quota, retry-later and size, and to a new log id.
+//!
+//! Read to the tail; rows met there go; the rest is unsealed; what the documents have and the log lacks is sealed anew
+//! and appended on condition that the log still ends here. In a model of 22,000 schedules this left nothing stuck;
+//! repairing refusals one by one did.
+
+use roost_shared::roster::RecordBody;
+use roost_shared::{Code, LogId};
+
+use super::{Effect, Log, Machine, Notice, Step, Write};
+
+/// Where Resync is; durable, so that a crash goes on where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading to the tail.
+    Read,
+    /// Sealing anew, appending with `if_tail`.
+    Reseal,
+}
+
+/// Refusals in a row after which the next try waits.
+const REFUSALS_MAX: u32 = 3;
+
+impl Machine {
+    pub(super) fn refused(&mut self, now_ms: u64, code: Code, retry_after_ms: u64, step: &mut Step) {
+        self.refusals += 1;
+        step.notice(Notice::Refused { code });
+        let keeps = code.is_retryable() || matches!(code, Code::QuotaExceeded | Code::TooLarge);
+        if !keeps {
+            self.enter(Some(Stage::Read), step);
+        }
+        if code == Code::TailMoved {
+            self.told = None; // the stream is about to say where the tail is now
+        }
+        if keeps || self.refusals > REFUSALS_MAX {
+            step.effect(Effect::Disconnect);
+            self.closed(now_ms, Some(Code::RetryLater), retry_after_ms, step);
+        } else {
+            self.outbox.forget_sent();
+        }
+    }
+
+    fn enter(&mut self, stage: Option<Stage>, step: &mut Step) {
+        if self.resync != stage {
+            self.resync = stage;
+            step.write(Write::Resync(stage));
+        }
+    }
+
+    /// At the tail, what is left in the outbox is not in the log and never will be under its numbers.
+    pub(super) fn resync_on(&mut self, step: &mut Step) {
+        let at_tail = self.told == Some(self.log.cursor());
+        if self.resync == Some(Stage::Read) && at_tail && !self.carrying && !self.sealing {
+            self.outbox.clear();
+            step.write(Write::ClearOutbox);
+            self.enter(Some(Stage::Reseal), step);
+        }
+    }
+
+    pub(super) fn finish_resync(&mut self, step: &mut Step) {
+        if self.resync == Some(Stage::Reseal) {
+            self.enter(None, step);
+        }
+    }
+
+    /// Everything that belongs to a log goes with it; documents, keys and the held roster stay.
+    pub(super) fn adopt_log(&mut self, log: LogId, step: &mut Step) {
+        self.log = Log::new(self.workspace, log);
+        self.outbox.clear();
+        self.sealing = false;
+        step.write(Write::NewLog(log));
+        self.resync = None;
+        self.enter(Some(Stage::Read), step);
+    }
+
+    /// At the tail, the roster we hold and the log's are made one.
+    pub(super) fn settle(&mut self, step: &mut Step) {
+        if self.told != Some(self.log.cursor()) || self.carrying {
+            return;
+        }
+        if self.log.chain.starts_with(&self.held) {
+            // The common case; records beyond ours were taken in as they came.
+            self.forked = false;
+        } else if self.held.starts_with(&self.log.chain) {
+            // The server lost records we hold.
+            self.carrying = true;
+            let records = self.held.records()[self.log.chain.records().len()..].to_vec();
+            step.effect(Effect::Carry { records, create: false });
+        } else if self.may_leave_branch() {
+            self.held = self.log.chain.clone();
+            self.forked = false;
+            step.write(Write::HoldLogChain);
+            step.notice(Notice::RosterChanged { version: self.held.roster().version() });
+        } else if !self.forked {
+            self.forked = true;
+            step.notice(Notice::RosterFork);
+        }
+        let is_free = !self.forked && !self.carrying && !self.building && self.pending.is_none();
+        if self.is_owner && is_free && self.held.roster().has_newcomer() {
+            self.building = true;
+            step.effect(Effect::AdvanceEpoch);
+        }
+    }
+
+    /// The served chain verified from genesis as it was read.
+    fn may_leave_branch(&self) -> bool {
+        let (ours, theirs) = (self.held.roster(), self.log.chain.roster());
+        let shared = self.held.shared_with(&self.log.chain);
+        let mut own = self.held.records()[shared..].iter();
+        let only_replaces = own.all(|record| matches!(record.body, RecordBody::Replace(_)));
+        theirs.epoch() > ours.epoch() || (theirs.epoch() == ours.epoch() && only_replaces)
+    }
+
+    pub(super) fn post(&mut self, step: &mut Step) {
+        if let (Some(record), false) = (&self.pending, self.posting) {
+            self.posting = true;
+            step.effect(Effect::Post(record.clone()));
+        }
+    }
+
+    pub(super) fn posted(&mut self, now_ms: u64, posted: Result<(), Code>, step: &mut Step) {
+        match posted {
+            // It comes back as an entry, and is pending until then.
+            Ok(()) => {}
+            // Another record came first, perhaps our own by an answer that was lost: it is built again if still wanted.
+            Err(code) if !code.is_retryable() => {
+                self.posting = false;
+                self.pending = None;
+                step.write(Write::NotPending);
+            }
+            Err(_) => self.reconnect(now_ms, step),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! From no socket to a live one, and back.
+
+use std::collections::BTreeMap;
+
+use roost_shared::Code;
+use roost_shared::hash::Hash;
+use roost_shared::limits::{BACKOFF_MAX_MS, HELLO_TIMEOUT_MS};
+use roost_shared::wire::PROTOCOL;
+use roost_shared::wire::message::{ServerMessage, Welcome};
+
+use super::{Connection, Effect, Machine, Notice, Step};
+use crate::sync::step::Write;
+
+/// Whether waiting alone will not help.
+const fn keeps_out(code: Code) -> bool {
+    matches!(
+        code,
+        Code::NotAllowed
+            | Code::NotFound
+            | Code::ProofInvalid
+            | Code::WorkspaceGone
+            | Code::ProtocolVersion
+            | Code::AudienceMismatch
+    )
+}
+
+impl Machine {
+    pub(super) fn start(&mut self, step: &mut Step) {
+        if self.connection == Connection::Paused && !self.held.roster().is_purged() {
+            self.connect(step);
+        }
+    }
+
+    pub(super) fn pause(&mut self, step: &mut Step) {
+        if self.connection != Connection::Paused {
+            step.effect(Effect::Disconnect);
+            step.notice(Notice::Offline { code: None });
+        }
+        self.disconnected();
+        self.connection = Connection::Paused;
+    }
+
+    fn connect(&mut self, step: &mut Step) {
+        self.connection = Connection::Connecting;
+        step.effect(Effect::Connect);
+    }
+
+    pub(super) const fn opened(&mut self, now_ms: u64) {
+        self.connection = Connection::Greeting { until_ms: now_ms + HELLO_TIMEOUT_MS };
+    }
+
+    pub(super) fn tick(&mut self, now_ms: u64, step: &mut Step) {
+        match self.connection {
+            Connection::Waiting { until_ms } if now_ms >= until_ms => self.connect(step),
+            Connection::Greeting { until_ms } if now_ms >= until_ms => self.reconnect(now_ms, step),
+            // Silence: the same bytes again, on a new socket.
+            Connection::Live if self.outbox.deadline_ms().is_some_and(|deadline_ms| now_ms >= deadline_ms) => {
+                self.reconnect(now_ms, step);
+            }
+            _ => {}
+        }
+    }
+
+    /// Gives this socket up and tries again after a pause.
+    pub(super) fn reconnect(&mut self, now_ms: u64, step: &mut Step) {
+        step.effect(Effect::Disconnect);
+        self.wait(now_ms, 0, None, step);
+    }
+
+    /// Gives this socket up and tries again at once: for a Hello from another cursor.
+    pub(super) fn reconnect_now(&mut self, step: &mut Step) {
+        step.effect(Effect::Disconnect);
+        self.disconnected();
+        self.connect(step);
+    }
+
+    fn wait(&mut self, now_ms: u64, at_least_ms: u64, code: Option<Code>, step: &mut Step) {
+        self.disconnected();
+        let pause_ms = self.backoff.next_ms(at_least_ms);
+        self.connection = Connection::Waiting { until_ms: now_ms + pause_ms };
+        step.notice(Notice::Offline { code });
+    }
+
+    /// Nothing that was said on the old socket counts on the next.
+    fn disconnected(&mut self) {
+        self.outbox.forget_sent();
+        self.told = None;
+        self.carrying = false;
+        self.posting = false;
+        self.building = false;
+        self.disputed = false;
+    }
+
+    pub(super) fn closed(&mut self, now_ms: u64, code: Option<Code>, retry_after_ms: u64, step: &mut Step) {
+        if matches!(self.connection, Connection::Paused | Connection::Waiting { .. }) {
+            return; // the end of a socket we gave up ourselves
+        }
+        self.blocked = code.filter(|code| keeps_out(*code));
+        self.wait(now_ms, retry_after_ms, code, step);
+        match code {
+            // It lost the workspace: any device can bring it back.
+            Some(Code::NotFound) => {
+                self.carrying = true;
+                step.effect(Effect::Carry { records: self.held.records().to_vec(), create: true });
+            }
+            // It may have lost the record by which we joined; if it lost nothing, we are out.
+            Some(Code::NotAllowed | Code::ProofInvalid) => {
+                self.carrying = true;
+                step.effect(Effect::Carry { records: self.held.records().to_vec(), create: false });
+            }
+            Some(Code::WorkspaceGone) => step.notice(Notice::Purged),
+            _ => {}
+        }
+    }
+
+    /// The server took records it had lost, or had lost none.
+    pub(super) fn carried(&mut self, now_ms: u64, carried: Result<bool, Code>, step: &mut Step) {
+        self.carrying = false;
+        match carried {
+            Ok(true) => {
+                if let Connection::Waiting { .. } = self.connection {
+                    self.connect(step);
+                }
+            }
+            Ok(false) if self.connection != Connection::Live => {
+                step.notice(Notice::NotAllowed);
+                if let Connection::Waiting { .. } = self.connection {
+                    self.connection = Connection::Waiting { until_ms: now_ms + BACKOFF_MAX_MS };
+                }
+            }
+            // Someone else's record came first: it is in the stream of the next socket.
+            Ok(false) => self.reconnect(now_ms, step),
+            Err(_) if self.connection == Connection::Live => self.reconnect(now_ms, step),
+            Err(_) => {}
+        }
+    }
+
+    pub(super) fn message(
+        &mut self,
+        now_ms: u64,
+        message: ServerMessage,
+        past_roots: &BTreeMap<u64, Hash>,
+        step: &mut Step,
+    ) {
+        match (self.connection, message) {
+            (Connection::Greeting { .. }, ServerMessage::Challenge { nonce }) => step.effect(Effect::Hello {
+                nonce,
+                log: self.log.id,
+                cursor: self.log.cursor(),
+                root: self.log.frontier.root(),
+            }),
+            (Connection::Greeting { .. }, ServerMessage::Welcome(welcome)) => self.welcome(now_ms, welcome, step),
+            (Connection::Greeting { .. } | Connection::Live, ServerMessage::Error { code, .. }) => {
+                step.effect(Effect::Disconnect);
+                self.closed(now_ms, Some(code), 0, step);
+            }
+            (Connection::Greeting { .. } | Connection::Live, ServerMessage::Drain { retry_after_ms }) => {
+                step.effect(Effect::Disconnect);
+                self.closed(now_ms, None, retry_after_ms, step);
+            }
+            (Connection::Live, ServerMessage::Entries { items }) => self.items(now_ms, items, past_roots, step),
+            (Connection::Live, ServerMessage::Refused { id, code, retry_after_ms }) if self.outbox.is_ours(id) => {
+                self.refused(now_ms, code, retry_after_ms, step);
+            }
+            // Durable; the row goes when its entry is met, which is on its way.
+            (Connection::Live, ServerMessage::Appended { .. }) => {}
+            // Presence and Seen are not used yet; anything else is from a socket that was given up.
+            _ => {}
+        }
+    }
+
+    fn welcome(&mut self, now_ms: u64, welcome: Welcome, step: &mut Step) {
+        let Some(current) = welcome.logs.last().map(|life| life.log).filter(|_| welcome.protocol == PROTOCOL) else {
+            step.effect(Effect::Disconnect);
+            return self.closed(now_ms, Some(Code::ProtocolVersion), 0, step);
+        };
+        self.connection = Connection::Live;
+        self.blocked = None;
+        self.lives = welcome.logs;
+        step.notice(Notice::Online);
+        let (cursor, root) = (self.log.cursor(), self.log.frontier.root());
+        let same = welcome.root_at_cursor == Some(root);
+        if current != self.log.id && cursor.0 == 0 && same {
+            // A device that has read nothing yet takes the log as it is.
+            self.adopt_log(current, step);
+        } else if current != self.log.id {
+            let old = self.log.id;
+            step.notice(Notice::LogReplaced { old, new: current, cursor });
+            self.adopt_log(current, step);
+            return self.reconnect_now(step);
+        } else if !same {
+            // This log is not the one we verified: it lost history.
+            self.disputed = true;
+            step.effect(Effect::ProposeLog { old: current, cursor, root });
+            return;
+        }
+        self.backoff.reset();
+        self.log.chain.roster().is_purged().then(|| step.notice(Notice::Purged));
+    }
+
+    pub(super) fn log_granted(
+        &mut self,
+        now_ms: u64,
+        granted: Result<roost_shared::LogId, Code>,
+        step: &mut Step,
+    ) {
+        let (old, cursor) = (self.log.id, self.log.cursor());
+        match granted {
+            Ok(new) if new != old => {
+                step.notice(Notice::LogReplaced { old, new, cursor });
+                self.adopt_log(new, step);
+                self.reconnect_now(step);
+            }
+            Ok(_) => self.reconnect(now_ms, step),
+            Err(code) => {
+                step.effect(Effect::Disconnect);
+                self.wait(now_ms, 0, Some(code), step);
+            }
+        }
+    }
+
+    /// The server was caught in a contradiction. Once may be a fault on the way: ask again. Twice is evidence.
+    pub(super) fn caught(&mut self, now_ms: u64, what: &str, evidence: Vec<u8>, step: &mut Step) {
+        if self.fault {
+            self.diverged = true;
+            step.write(Write::Diverged { what: what.to_owned(), evidence });
+            step.notice(Notice::Diverged { what: what.to_owned() });
+            self.pause(step);
+        } else {
+            self.fault = true;
+            self.reconnect(now_ms, step);
+        }
+    }
+}

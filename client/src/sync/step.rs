@@ -1,0 +1,236 @@
+//! What the machine wants done: writes first, in one transaction, then effects in their order.
+
+use roost_shared::hash::Hash;
+use roost_shared::roster::Record;
+use roost_shared::tree::Frontier;
+use roost_shared::wire::message::{Append, ClientMessage};
+use roost_shared::{Code, Cursor, DeviceId, DocumentId, LogId, Seq};
+
+use super::resync::Stage;
+
+/// One step of the machine.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// One transaction, durable before any effect.
+    pub writes: Vec<Write>,
+    /// In this order.
+    pub effects: Vec<Effect>,
+    /// For the app.
+    pub notices: Vec<Notice>,
+}
+
+impl Step {
+    pub(super) fn write(&mut self, write: Write) {
+        self.writes.push(write);
+    }
+
+    pub(super) fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+}
+
+/// A change of the local store.
+#[derive(Debug, Clone)]
+pub enum Write {
+    /// The log was read this far.
+    Advance(Frontier),
+    /// An entry was verified.
+    Leaf {
+        /// Its number.
+        seq: Seq,
+        /// Its leaf.
+        leaf: Hash,
+        /// The root after it.
+        root: Hash,
+    },
+    /// An author's last entry.
+    Author {
+        /// Who.
+        device: DeviceId,
+        /// Its author_seq.
+        last: u64,
+        /// Its base.
+        base: Cursor,
+    },
+    /// Authors count anew under this log id.
+    AuthorsOf(LogId),
+    /// A sealed entry to be merged into its document.
+    Inbox {
+        /// Its number.
+        seq: Seq,
+        /// Its document.
+        document: DocumentId,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// An entry whose content is not merged, with its bytes.
+    Quarantine {
+        /// Its number.
+        seq: Seq,
+        /// Why.
+        reason: &'static str,
+        /// Its bytes.
+        bytes: Vec<u8>,
+    },
+    /// An outbox row was met in the log.
+    Met {
+        /// Which.
+        author_seq: u64,
+    },
+    /// What is left in the outbox will be sealed anew.
+    ClearOutbox,
+    /// The roster of the log at the cursor has one more record.
+    LogRecord(Record),
+    /// The newest roster this device knows has one more record.
+    HeldRecord(Record),
+    /// The newest roster this device knows is the log's.
+    HoldLogChain,
+    /// A record of ours was taken in, or is void.
+    NotPending,
+    /// Where Resync is.
+    Resync(Option<Stage>),
+    /// Another log: everything that belongs to one goes, documents and keys stay.
+    NewLog(LogId),
+    /// The server was caught: what it said is kept.
+    Diverged {
+        /// In one sentence.
+        what: String,
+        /// What it said.
+        evidence: Vec<u8>,
+    },
+}
+
+/// Something to do after the writes.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Get a token, open a socket.
+    Connect,
+    /// Close it.
+    Disconnect,
+    /// Sign the challenge and say Hello.
+    Hello {
+        /// The server's nonce.
+        nonce: [u8; 32],
+        /// The log id we know.
+        log: LogId,
+        /// How far we verified it.
+        cursor: Cursor,
+        /// Our root there.
+        root: Hash,
+    },
+    /// Say this.
+    Send(ClientMessage),
+    /// Seal what the documents have and the log lacks, and make it durable.
+    Seal(SealAt),
+    /// Merge the inbox.
+    Merge,
+    /// Ask for a new log id on this evidence.
+    ProposeLog {
+        /// The log we know.
+        old: LogId,
+        /// How far.
+        cursor: Cursor,
+        /// Our root there.
+        root: Hash,
+    },
+    /// Bring the server roster records it lost; with `create`, the whole workspace.
+    Carry {
+        /// From genesis or a later one on, in order.
+        records: Vec<Record>,
+        /// Whether the server lost the workspace altogether.
+        create: bool,
+    },
+    /// Post our own record.
+    Post(Record),
+    /// Someone joined by a link: build an owner record with a new epoch.
+    AdvanceEpoch,
+}
+
+/// What a new envelope's header needs besides its document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SealAt {
+    /// The log.
+    pub log: LogId,
+    /// The epoch.
+    pub epoch: u32,
+    /// The number of the first envelope.
+    pub author_seq: u64,
+    /// How many entries we verified.
+    pub base_size: Cursor,
+    /// The root there.
+    pub base_root: Hash,
+}
+
+/// Something the app may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A socket is live.
+    Online,
+    /// No socket.
+    Offline {
+        /// Why, if the server said so.
+        code: Option<Code>,
+    },
+    /// Everything the server has is here.
+    CaughtUp {
+        /// The tail.
+        tail: Cursor,
+    },
+    /// Everything this device has is durable on the server.
+    Uploaded,
+    /// An append was refused; what it held is kept.
+    Refused {
+        /// Why.
+        code: Code,
+    },
+    /// The log has a new id: the server lost history, and devices heal it.
+    LogReplaced {
+        /// The id it had.
+        old: LogId,
+        /// The id it has.
+        new: LogId,
+        /// How many entries we had verified of the old one.
+        cursor: Cursor,
+    },
+    /// The server contradicts itself. Sync has stopped; the evidence is kept.
+    Diverged {
+        /// In one sentence.
+        what: String,
+    },
+    /// One entry's content was put aside; the others go on.
+    Quarantined {
+        /// Which.
+        seq: Seq,
+        /// Why.
+        reason: &'static str,
+    },
+    /// An entry names a base that is not in this log. Its content is kept.
+    BaseMismatch {
+        /// Which.
+        seq: Seq,
+        /// By whom.
+        author: DeviceId,
+    },
+    /// The server's roster and ours are two branches; nothing is appended until that is settled.
+    RosterFork,
+    /// This device is not, or no longer, in the workspace.
+    NotAllowed,
+    /// The workspace was purged; local data stays.
+    Purged,
+    /// The roster has a new version.
+    RosterChanged {
+        /// Which.
+        version: u64,
+    },
+}
+
+impl Effect {
+    pub(super) const fn append(id: u64, if_tail: Option<u64>, envelopes: Vec<Vec<u8>>) -> Self {
+        Self::Send(ClientMessage::Append(Append { id, if_tail, envelopes }))
+    }
+}
