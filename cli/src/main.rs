@@ -1,1 +1,62 @@
-fn main(){}
+//! The `roost` command.
+
+mod args;
+mod commands;
+mod output;
+mod trace;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+use crate::output::{Failure, Output};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let output = Output { json: cli.json };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output.fail(&Failure::other(format!("cannot start: {error}"))),
+    };
+    let done = runtime.block_on(run(&cli, &output));
+    // A request under way must not hold the exit up; everything that counts is on the disk.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output.fail(&failure),
+    }
+}
+
+async fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Serve(settings) => {
+            roost_server::telemetry::start_logs();
+            commands::serve(settings.clone()).await
+        }
+        command => {
+            output::start_logs();
+            match command {
+                Command::Demo { keep } => commands::demo(output, *keep).await,
+                Command::Init { name } => commands::init(cli, output, name).await,
+                Command::Share { scope, expires } => commands::share(cli, output, *scope, *expires).await,
+                Command::Join { name, link } => commands::join(cli, output, name, link).await,
+                Command::Docs => commands::docs(cli, output).await,
+                Command::Get { document, path } => commands::get(cli, document, path.as_deref()).await,
+                Command::Set { document, path, json } => commands::set(cli, output, document, path, json).await,
+                Command::Cat { document } => commands::cat(cli, document).await,
+                Command::Insert { document, position, text } => {
+                    commands::insert(cli, output, document, *position, text).await
+                }
+                Command::Delete { document, position, len } => {
+                    commands::delete(cli, output, document, *position, *len).await
+                }
+                Command::Replay(replay) => commands::replay(cli, output, replay).await,
+                Command::Sync { wait, watch } => commands::sync(cli, output, *wait, *watch).await,
+                Command::Status => commands::status(cli, output).await,
+                Command::Digest { document } => commands::digest(cli, output, document).await,
+                Command::Serve(_) => Ok(()),
+            }
+        }
+    }
+}

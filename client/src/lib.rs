@@ -1,6 +1,34 @@
-//! client
+//! Local-first sync for apps whose user has several devices.
+//!
+//! Documents are Loro CRDTs. Every device holds all of them in a local SQLite file and edits them offline; a server
+//! that stores bytes it cannot read keeps the devices in step.
+//!
+//! Begin at [`Roost::builder`]. A [`Workspace`] holds [`Document`]s; an edit is durable here when
+//! [`Document::edit`] returns, and durable on the server when [`Status::on_server`] says so.
+//!
+//! Below that face: [`replica`] is one workspace without IO, driven by the worker over real sockets and by a
+//! simulator over simulated ones; [`sync`] is its every decision, pure; [`store`] its one SQLite file.
+
 pub mod clock;
+mod document;
+mod error;
 pub mod keys;
 pub mod replica;
+mod roost;
 pub mod store;
 pub mod sync;
+pub mod transport;
+mod worker;
+mod workspace;
+
+pub use loro;
+pub use roost_shared::roster::{Scope, Status as DeviceStatus};
+pub use roost_shared::{Code, DeviceId, DocumentId, WorkspaceId};
+
+pub use crate::document::{Changes, Digest, Document};
+pub use crate::error::Error;
+pub use crate::keys::link::ShareLink;
+pub use crate::roost::{Builder, Roost};
+pub use crate::store::Durability;
+pub use crate::sync::Notice;
+pub use crate::workspace::{DeviceInfo, NewLink, Status, Workspace};

@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use roost_shared::hash::Hash;
-use roost_shared::limits::{NONCE_LIFE_MS, TOKEN_LIFE_MAX_S, TOKEN_MAX};
+use roost_shared::limits::{NONCE_LIFE_MS, REDEEM_RETRY_MS, TOKEN_LIFE_MAX_S, TOKEN_MAX};
 use roost_shared::proof::{Challenge, verify};
 use roost_shared::roster::Status;
 use roost_shared::wire::PROTOCOL;
@@ -26,6 +26,8 @@ const TOKEN_TYPE: &str = "roost-access+jwt";
 /// The one key there is until keys rotate; `kid` picks key and algorithm, the header's `alg` is never trusted.
 const KID: &str = "1";
 const LEEWAY_S: u64 = 5;
+/// As long as a lost answer to a redemption may be asked for again.
+const JOIN_LIFE_S: u64 = REDEEM_RETRY_MS / 1_000;
 
 /// Issues and checks.
 pub struct Access {
@@ -164,6 +166,7 @@ impl Access {
         jti: [u8; 16],
     ) -> Result<TokenIs, Code> {
         let now = now_ms / 1_000;
+        let life_s = if scope == TokenScope::Join { JOIN_LIFE_S } else { self.token_life_s };
         let claims = Claims {
             iss: self.audience.clone(),
             aud: self.audience.clone(),
@@ -173,7 +176,7 @@ impl Access {
             jti: URL_SAFE_NO_PAD.encode(jti),
             iat: now,
             nbf: now,
-            exp: now + self.token_life_s,
+            exp: now + life_s,
         };
         let mut header = Header::new(Algorithm::HS256);
         header.typ = Some(TOKEN_TYPE.to_owned());

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use roost_shared::roster::Status;
+use roost_shared::wire::http::TokenScope;
 use roost_shared::{Code, DeviceId, WorkspaceId};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,7 +62,8 @@ impl App {
     /// Checks a fresh token for a socket that is `who`; says when it runs out.
     fn renew(&self, who: Option<(WorkspaceId, DeviceId)>, token: &str) -> Result<u64, Code> {
         let claims = self.access.verify(token, now_ms())?;
-        if who == Some((claims.ws, claims.sub)) { Ok(claims.exp * 1_000) } else { Err(Code::NotAllowed) }
+        let same = who == Some((claims.ws, claims.sub)) && claims.scope != TokenScope::Join;
+        if same { Ok(claims.exp * 1_000) } else { Err(Code::NotAllowed) }
     }
 }
 

@@ -15,6 +15,9 @@ use crate::fanout::Wake;
 use crate::log;
 use crate::store::{self, Appended, Page, Refusal};
 
+/// When a refused Append may be tried again.
+const RETRY_MS: u64 = 1_000;
+
 /// What happened.
 pub enum Event<'a> {
     /// The device said something.
@@ -235,7 +238,10 @@ impl Live {
 
     fn append(&mut self, append: Append) -> Vec<Effect> {
         let id = append.id;
-        let refused = |code| vec![Effect::Send(ServerMessage::Refused { id, code, retry_after_ms: 0 })];
+        let refused = |code: Code| {
+            let retry_after_ms = if code.is_retryable() { RETRY_MS } else { 0 };
+            vec![Effect::Send(ServerMessage::Refused { id, code, retry_after_ms })]
+        };
         if self.appending {
             return refused(Code::TooMany);
         }
@@ -260,11 +266,13 @@ impl Live {
         match outcome {
             Ok(appended) => {
                 let seqs: Vec<u64> = appended.seqs.iter().map(|seq| seq.get()).collect();
-                self.own.extend(seqs.iter().filter(|seq| **seq > self.cursor.0));
+                if self.streaming {
+                    self.own.extend(seqs.iter().filter(|seq| **seq > self.cursor.0));
+                }
                 ServerMessage::Appended { id, seqs }
             }
             Err(refusal) => {
-                let retry_after_ms = if refusal.code.is_retryable() { 1_000 } else { 0 };
+                let retry_after_ms = if refusal.code.is_retryable() { RETRY_MS } else { 0 };
                 ServerMessage::Refused { id, code: refusal.code, retry_after_ms }
             }
         }

@@ -85,7 +85,7 @@ impl Pump {
             },
             wake = woken(&mut self.subscription) => self.session.handle(Event::Woken(wake)),
             () = tokio::time::sleep_until(self.deadline) => {
-                let event = if self.who.is_some() { Event::TokenExpired } else { Event::HelloLate };
+                let event = if self.subscription.is_some() { Event::TokenExpired } else { Event::HelloLate };
                 self.session.handle(event)
             }
             () = stop.cancelled() => self.session.handle(Event::Drain { retry_after_ms: DRAIN_RETRY_MS }),

@@ -11,6 +11,7 @@ use super::{EpochKey, KeyPair};
 use crate::clock::Clock;
 
 /// A device to be listed.
+#[derive(Clone, Copy)]
 struct Entry<'a> {
     keys: ([u8; 32], [u8; 32]),
     scope: Scope,
@@ -139,7 +140,10 @@ fn relist(clock: &dyn Clock, roster: &Roster, ring: &KeyRing, key: &EpochKey) ->
         let invite = (device.status == Status::Invite)
             .then_some((device.not_after_ms, device.link_hash, device.access_hash));
         let keys = (device.ed, device.x);
-        list(clock, key, &Entry { keys, scope: device.scope, status: device.status, name: &name, invite })
+        let entry = Entry { keys, scope: device.scope, status: device.status, name: &name, invite };
+        // A box key nothing can be wrapped to is no device's: such a newcomer is out.
+        let revoked = || Entry { status: Status::Revoked, invite: None, ..entry };
+        list(clock, key, &entry).or_else(|_| list(clock, key, &revoked()))
     });
     members.collect()
 }

@@ -50,7 +50,8 @@ impl Replica {
     /// [`Replica::is_invited`].
     pub fn invite(&mut self, invite: &Invite, scope: Scope, not_after_ms: u64) -> Result<Vec<Output>, InviteError> {
         let owner = self.owner().ok_or(InviteError::NotOwner)?;
-        if self.machine.is_proposing() {
+        // A newcomer first: an invite would wrap the epoch key to it, and the epoch that a leaked link opens would stay.
+        if self.machine.is_proposing() || self.machine.held().roster().has_newcomer() {
             return Err(InviteError::Busy);
         }
         let roster = self.machine.held().roster();

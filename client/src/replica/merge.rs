@@ -29,13 +29,18 @@ struct Blob {
 
 /// What an entry turned out to be.
 enum Looked {
-    Part(Box<(Head, Vec<u8>)>),
+    Part(Box<Part>),
     Waits,
     Bad(&'static str),
 }
 
-/// The parts of one blob as they come, with what all of them say.
-type Parts = BTreeMap<(DeviceId, [u8; 16]), Vec<(Seq, Kind, Head, Vec<u8>)>>;
+/// A part with what its entry says of it.
+struct Part {
+    seq: Seq,
+    kind: Kind,
+    head: Head,
+    body: Vec<u8>,
+}
 
 impl Replica {
     /// Merges what waits, up to a size; whether there may be more.
@@ -55,42 +60,43 @@ impl Replica {
     }
 
     fn merge_document(&mut self, document: DocumentId, rows: Vec<InboxRow>) -> Result<(), StoreError> {
-        let mut waiting = Vec::new();
-        let mut quarantined = Vec::new();
-        let mut parts = Parts::new();
-        let mut blobs = Vec::new();
+        let (mut waiting, mut quarantined, mut blobs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unfinished = BTreeMap::new();
         for row in rows {
-            let Ok(envelope) = Envelope::parse(row.bytes) else {
-                quarantined.push((row.seq, "it is no envelope"));
-                continue;
-            };
-            match self.look(&envelope) {
-                Looked::Waits => waiting.push(row.seq),
-                Looked::Bad(reason) => quarantined.push((row.seq, reason)),
-                Looked::Part(part) => {
-                    let (head, body) = *part;
-                    let kind = envelope.header().kind;
-                    let key = (envelope.header().author, head.blob);
-                    if head.parts == 1 {
-                        assemble(vec![(row.seq, kind, head, body)], &mut blobs, &mut quarantined);
-                    } else {
-                        parts.entry(key).or_default().push((row.seq, kind, head, body));
-                    }
+            let seq = row.seq;
+            match self.look(row) {
+                (_, Looked::Waits) => waiting.push((seq, None)),
+                (_, Looked::Bad(reason)) => quarantined.push((seq, reason)),
+                (_, Looked::Part(part)) if part.head.parts == 1 => assemble(vec![*part], &mut blobs, &mut quarantined),
+                (author, Looked::Part(part)) => {
+                    let blob = blob_key(author, part.head.blob);
+                    unfinished.insert(blob, u64::from(part.head.parts));
+                    waiting.push((seq, Some(blob)));
                 }
             }
         }
-        for (_, found) in parts {
-            let whole = found.first().is_some_and(|(_, _, head, _)| found.len() == head.parts as usize);
-            if whole {
-                assemble(found, &mut blobs, &mut quarantined);
-            } else {
-                waiting.extend(found.iter().map(|(seq, ..)| *seq));
+        self.store.wait(&waiting)?;
+        for (blob, count) in unfinished {
+            if self.store.count_parts(&blob)? == count {
+                let parts = self.store.parts(&blob)?.into_iter().filter_map(|row| match self.look(row).1 {
+                    Looked::Part(part) => Some(*part),
+                    Looked::Waits | Looked::Bad(_) => None,
+                });
+                assemble(parts.collect(), &mut blobs, &mut quarantined);
             }
         }
-        self.import(document, blobs, quarantined, &waiting)
+        self.import(document, blobs, quarantined)
     }
 
-    fn look(&self, envelope: &Envelope) -> Looked {
+    fn look(&self, row: InboxRow) -> (DeviceId, Looked) {
+        let Ok(envelope) = Envelope::parse(row.bytes) else {
+            return (DeviceId::ZERO, Looked::Bad("it is no envelope"));
+        };
+        let header = envelope.header();
+        (header.author, self.look_inside(row.seq, header.kind, &envelope))
+    }
+
+    fn look_inside(&self, seq: Seq, kind: Kind, envelope: &Envelope) -> Looked {
         let Some(key) = self.ring.get(envelope.header().epoch) else {
             return Looked::Waits; // the roster brings the key, or we are out
         };
@@ -98,10 +104,9 @@ impl Replica {
             return Looked::Bad("its body does not open");
         };
         match Head::parse(&plaintext) {
-            Ok((head, body)) => {
-                let body = body.to_vec();
-                Looked::Part(Box::new((head, body)))
-            }
+            // Written for a newer schema: kept until the app is updated.
+            Ok((head, _)) if head.reader_min > self.choices.schema => Looked::Waits,
+            Ok((head, body)) => Looked::Part(Box::new(Part { seq, kind, body: body.to_vec(), head })),
             // A newer app wrote it: kept until this one is updated.
             Err(PlaintextError::Format(_) | PlaintextError::Compression(_)) => Looked::Waits,
             Err(_) => Looked::Bad("its plaintext is malformed"),
@@ -113,8 +118,10 @@ impl Replica {
         document: DocumentId,
         blobs: Vec<Blob>,
         mut quarantined: Vec<(Seq, &'static str)>,
-        waiting: &[Seq],
     ) -> Result<(), StoreError> {
+        if blobs.is_empty() && quarantined.is_empty() {
+            return Ok(());
+        }
         let mut taken = Vec::new();
         let mut failed = Vec::new();
         if !blobs.is_empty() {
@@ -126,7 +133,8 @@ impl Replica {
         self.notices.extend(quarantined.iter().map(|(seq, reason)| Notice::Quarantined { seq: *seq, reason }));
         let Ok(open) = self.load(document) else {
             // What was saved before does not load: nothing is lost by waiting, and the others go on.
-            return self.store.merged(&[], waiting);
+            let waiting: Vec<_> = taken.iter().flat_map(|blob| &blob.seqs).map(|seq| (*seq, None)).collect();
+            return self.store.wait(&waiting);
         };
         for blob in &taken {
             cover(&mut open.log_vv, &blob.bytes);
@@ -142,7 +150,7 @@ impl Replica {
         };
         let changes = merged.changes.len();
         let change_bytes = merged.changes.iter().map(Vec::len).sum();
-        self.store.merged(&[merged], waiting)?;
+        self.store.merged(&merged)?;
         self.merged_into(document, changes, change_bytes);
         Ok(())
     }
@@ -240,28 +248,32 @@ fn cover(log_vv: &mut VersionVector, bytes: &[u8]) {
     }
 }
 
+/// Blob ids are chosen by their authors: the two together name a blob.
+fn blob_key(author: DeviceId, blob: [u8; 16]) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(&author.0);
+    key[16..].copy_from_slice(&blob);
+    key
+}
+
 /// Puts the parts of a blob together and decompresses it.
-fn assemble(
-    mut parts: Vec<(Seq, Kind, Head, Vec<u8>)>,
-    blobs: &mut Vec<Blob>,
-    quarantined: &mut Vec<(Seq, &'static str)>,
-) {
-    parts.sort_by_key(|(_, _, head, _)| head.part);
-    let seqs: Vec<Seq> = parts.iter().map(|(seq, ..)| *seq).collect();
+fn assemble(mut parts: Vec<Part>, blobs: &mut Vec<Blob>, quarantined: &mut Vec<(Seq, &'static str)>) {
+    parts.sort_by_key(|part| part.head.part);
+    let seqs: Vec<Seq> = parts.iter().map(|part| part.seq).collect();
     let mut bad = |reason| quarantined.extend(seqs.iter().map(|seq| (*seq, reason)));
-    let Some((_, kind, first, _)) = parts.first() else { return };
-    let (kind, first) = (*kind, first.clone());
-    let in_order = parts.iter().zip(0..).all(|((_, one, head, _), part)| {
-        *one == kind && head.part == part && head.parts == first.parts && head.compression == first.compression
+    let Some(first) = parts.first() else { return };
+    let (kind, head) = (first.kind, first.head.clone());
+    let in_order = parts.iter().zip(0..).all(|(part, number)| {
+        part.kind == kind && part.head.part == number && part.head == Head { part: number, ..head.clone() }
     });
-    let whole_len: usize = parts.iter().map(|(.., body)| body.len()).sum();
+    let whole_len: usize = parts.iter().map(|part| part.body.len()).sum();
     let max = if kind == Kind::Snapshot { SNAPSHOT_MAX } else { UPDATE_MAX };
-    if !in_order || whole_len > max {
+    if !in_order || parts.len() != head.parts as usize || whole_len > max {
         return bad("its parts do not fit together");
     }
-    let whole: Vec<u8> = parts.into_iter().flat_map(|(.., body)| body).collect();
-    match decompress(whole, first.compression, max) {
-        Some(bytes) => blobs.push(Blob { seqs, kind, schema: first.schema, bytes }),
+    let whole: Vec<u8> = parts.into_iter().flat_map(|part| part.body).collect();
+    match decompress(whole, head.compression, max) {
+        Some(bytes) => blobs.push(Blob { seqs, kind, schema: head.schema, bytes }),
         None => bad("it does not decompress within its limit"),
     }
 }

@@ -16,7 +16,7 @@ use roost_shared::proof::Challenge;
 use roost_shared::roster::{Record, Scope};
 use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::codec::CodecError;
-use roost_shared::wire::http::ProposeLog;
+use roost_shared::wire::http::{Base64, CreateWorkspace, ProposeLog};
 use roost_shared::wire::message::{ClientMessage, Hello, Item, ServerMessage, Token};
 use roost_shared::{DocumentId, Envelope, LogId};
 
@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::keys::KeyPair;
 use crate::keys::ring::KeyRing;
 use crate::store::{Identity, Store, StoreError};
-use crate::sync::{Chain, Effect, Event, Loaded, Machine, Notice, SealAt, Step, View, Write};
+use crate::sync::{Chain, Effect, Event, Machine, Notice, SealAt, Step, View, Write};
 
 /// What the outside is to do, in this order.
 #[derive(Debug)]
@@ -44,10 +44,10 @@ pub enum Output {
     ProposeLog(ProposeLog),
     /// Bring the server what it lost; then [`Event::Carried`].
     Carry {
-        /// Records in order.
+        /// The records it may lack, in order.
         records: Vec<Record>,
-        /// The log to create the workspace with, if it is to be created.
-        create: Option<LogId>,
+        /// The whole chain, and the log to create the workspace with if it is gone altogether.
+        create: CreateWorkspace,
     },
     /// Post a roster record; then [`Event::Posted`].
     Post(Record),
@@ -83,6 +83,7 @@ pub struct Replica {
     notices: Vec<Notice>,
     changed: Vec<DocumentId>,
     choices: Choices,
+    broken: bool,
 }
 
 impl Replica {
@@ -99,12 +100,13 @@ impl Replica {
             identity,
             device,
             ring,
-            machine: Machine::new(Loaded { ..loaded }),
+            machine: Machine::new(loaded),
             open: HashMap::new(),
             work: VecDeque::new(),
             notices: Vec::new(),
             changed: Vec::new(),
             choices,
+            broken: false,
         };
         // What was verified before and not yet merged.
         replica.store.look_again()?;
@@ -112,10 +114,27 @@ impl Replica {
         Ok(Some(replica))
     }
 
-    /// Takes an event in: decides, writes, and says what to do.
+    /// Takes an event in: decides, writes, and says what to do. After an error nothing was done; once the cause is
+    /// gone, the next event finds the machine as the store has it, waiting for [`Event::Start`].
     pub fn handle(&mut self, event: Event) -> Result<Vec<Output>, StoreError> {
+        if self.broken {
+            self.recover()?;
+        }
         let step = self.machine.handle(self.clock.now_ms(), event);
         self.carry_out(step)
+    }
+
+    fn recover(&mut self) -> Result<(), StoreError> {
+        let seed = u64::from_be_bytes(self.clock.random());
+        if let Some(loaded) = self.store.load(seed)? {
+            self.machine = Machine::new(loaded);
+            self.open.clear();
+            self.store.look_again()?;
+            self.work.clear();
+            self.work.push_back(Work::Merge);
+            self.broken = false;
+        }
+        Ok(())
     }
 
     /// The same for bytes from the socket.
@@ -178,7 +197,11 @@ impl Replica {
     }
 
     fn carry_out(&mut self, step: Step) -> Result<Vec<Output>, StoreError> {
-        self.store.apply(&step.writes)?;
+        if let Err(error) = self.store.apply(&step.writes) {
+            // The machine is ahead of what is durable: it starts again from the store.
+            self.broken = true;
+            return Err(error);
+        }
         let roster_changed =
             step.writes.iter().any(|write| matches!(write, Write::HeldRecord(_) | Write::HoldLogChain));
         if step.writes.iter().any(|write| matches!(write, Write::NewLog(_))) {
@@ -191,6 +214,14 @@ impl Replica {
             self.refresh_keys()?;
         }
         Ok(outputs)
+    }
+
+    /// What creates the workspace: under our own log id if nothing was ever read of it, else under a new one.
+    fn create_again(&self) -> CreateWorkspace {
+        let log = self.machine.log();
+        let is_first = log.cursor().0 == 0 && log.id != LogId::ZERO;
+        let chain = self.held().records().iter().map(|record| Base64(record.as_bytes().to_vec())).collect();
+        CreateWorkspace { log: if is_first { log.id } else { LogId(self.clock.random()) }, chain }
     }
 
     fn output(&mut self, effect: Effect) -> Option<Output> {
@@ -224,9 +255,7 @@ impl Replica {
                 cursor: cursor.0,
                 root,
             }),
-            Effect::Carry { records, create } => {
-                Output::Carry { records, create: create.then(|| LogId(self.clock.random())) }
-            }
+            Effect::Carry { records } => Output::Carry { records, create: self.create_again() },
             Effect::Seal(at) => {
                 self.work.push_back(Work::Seal(at));
                 return None;

@@ -108,21 +108,14 @@ impl Store {
         })
     }
 
-    /// The next entries to merge, in order of Seq: all that wait without being looked at, up to `bytes_max`, and of
-    /// their documents also those that were looked at before and lacked something.
+    /// The next entries to merge, in order of Seq: those not looked at yet, up to `bytes_max`.
     pub fn inbox(&self, bytes_max: usize) -> Result<Vec<InboxRow>, StoreError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT seq, document, bytes FROM inbox WHERE waits = 0 \
-             OR document IN (SELECT document FROM inbox WHERE waits = 0) ORDER BY seq",
-        )?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT seq, document, bytes FROM inbox WHERE waits = 0 ORDER BY seq")?;
         let mut rows = statement.query([])?;
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
-            let entry = InboxRow {
-                seq: Seq::new(unsigned(row, 0)?).ok_or_else(|| damaged("seq"))?,
-                document: DocumentId(row.get(1)?),
-                bytes: row.get(2)?,
-            };
+            let entry = inbox_row(row)?;
             bytes += entry.bytes.len();
             taken.push(entry);
             if bytes >= bytes_max {
@@ -130,6 +123,28 @@ impl Store {
             }
         }
         Ok(taken)
+    }
+
+    /// The parts of a blob that are here, in order of Seq.
+    pub fn parts(&self, blob: &[u8; 32]) -> Result<Vec<InboxRow>, StoreError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT seq, document, bytes FROM inbox WHERE blob = ?1 ORDER BY seq")?;
+        let rows = statement.query_map([blob], inbox_row)?.collect::<Result<_, _>>()?;
+        Ok(rows)
+    }
+
+    /// How many parts of a blob are here.
+    pub fn count_parts(&self, blob: &[u8; 32]) -> Result<u64, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT count(*) FROM inbox WHERE blob = ?1")?;
+        Ok(statement.query_row([blob], |row| unsigned(row, 0))?)
+    }
+
+    /// Entries that stay: they wait for a key, for an update of the app, or as parts for the rest of their blob.
+    pub fn wait(&mut self, waiting: &[(Seq, Option<[u8; 32]>)]) -> Result<(), StoreError> {
+        self.transaction(|transaction| {
+            let mut statement = transaction.prepare_cached("UPDATE inbox SET waits = 1, blob = ?2 WHERE seq = ?1")?;
+            waiting.iter().try_for_each(|(seq, blob)| statement.execute(params![int(seq.get()), blob]).map(|_| ()))
+        })
     }
 
     /// Whether anything in the inbox was not looked at.
@@ -143,20 +158,18 @@ impl Store {
         self.transaction(|transaction| transaction.execute("UPDATE inbox SET waits = 0", []).map(|_| ()))
     }
 
-    /// The result of a merge and the inbox rows it used up, in one transaction; `waiting` stays.
-    pub fn merged(&mut self, merged: &[Merged], waiting: &[Seq]) -> Result<(), StoreError> {
-        self.transaction(|transaction| {
-            for result in merged {
-                put_merged(transaction, result)?;
-            }
-            for seq in waiting {
-                transaction
-                    .prepare_cached("UPDATE inbox SET waits = 1 WHERE seq = ?1")?
-                    .execute([int(seq.get())])?;
-            }
-            Ok(())
-        })
+    /// The result of a merge and the inbox rows it used up, in one transaction.
+    pub fn merged(&mut self, merged: &Merged) -> Result<(), StoreError> {
+        self.transaction(|transaction| put_merged(transaction, merged))
     }
+}
+
+fn inbox_row(row: &rusqlite::Row<'_>) -> Result<InboxRow, rusqlite::Error> {
+    Ok(InboxRow {
+        seq: Seq::new(unsigned(row, 0)?).ok_or_else(|| damaged("seq"))?,
+        document: DocumentId(row.get(1)?),
+        bytes: row.get(2)?,
+    })
 }
 
 fn put_merged(transaction: &Transaction<'_>, merged: &Merged) -> Result<(), rusqlite::Error> {

@@ -7,7 +7,7 @@ use roost_shared::hash::Hash;
 use roost_shared::roster::{Record, Scope};
 use roost_shared::tree::{leaf, leaf_of};
 use roost_shared::wire::message::Item;
-use roost_shared::{Cursor, DocumentId, Kind, LogId, Seq};
+use roost_shared::{Cursor, DeviceId, DocumentId, Kind, LogId, Seq};
 
 use super::{Author, Effect, Machine, Notice, Step, Write};
 
@@ -81,6 +81,11 @@ impl Machine {
         }
     }
 
+    fn count(&mut self, device: DeviceId, author: Author, step: &mut Step) {
+        self.log.authors.insert(device, author);
+        step.write(Write::Author { device, last: author.last, base: author.base });
+    }
+
     fn extend(&mut self, seq: Seq, leaf: Hash, step: &mut Step) {
         self.log.frontier.append(leaf);
         step.write(Write::Leaf { seq, leaf, root: self.log.frontier.root() });
@@ -114,11 +119,16 @@ impl Machine {
             self.quarantine(seq, "its author was never in the roster", &envelope, step);
             return Ok(());
         };
+        let last = self.log.authors.get(&header.author).copied().unwrap_or_default();
         if !envelope.is_signed_by(&key) {
+            if header.author_seq == last.last + 1 {
+                // The server counted it: if the author wrote it, its next entry follows on this one. If the server
+                // made it up, the author's true entry of this number is about to show that.
+                self.count(header.author, Author { last: header.author_seq, base: last.base }, step);
+            }
             self.quarantine(seq, "its signature is not its author's", &envelope, step);
             return Ok(());
         }
-        let last = self.log.authors.get(&header.author).copied().unwrap_or_default();
         if header.author_seq != last.last + 1 {
             return Err(caught("an author's entries are missing, repeated or out of order", &bytes));
         }
@@ -129,8 +139,7 @@ impl Machine {
             step.notice(Notice::BaseMismatch { seq, author: header.author });
         }
         let author = Author { last: header.author_seq, base: header.base_size.max(last.base) };
-        self.log.authors.insert(header.author, author);
-        step.write(Write::Author { device: header.author, last: author.last, base: author.base });
+        self.count(header.author, author, step);
         self.content(seq, &envelope, inbox, step);
         self.extend(seq, leaf_of(&envelope), step);
         Ok(())
@@ -203,8 +212,7 @@ impl Machine {
             return Err(caught("our own entries are out of order", &hash.0));
         }
         let base = self.log.authors.get(&self.device).map_or(Cursor::START, |author| author.base);
-        self.log.authors.insert(self.device, Author { last: author_seq, base });
-        step.write(Write::Author { device: self.device, last: author_seq, base });
+        self.count(self.device, Author { last: author_seq, base }, step);
         self.met(author_seq, step);
         self.extend(seq, leaf(document, hash), step);
         Ok(())
@@ -214,9 +222,8 @@ impl Machine {
         self.outbox.met(author_seq);
         self.refusals = 0;
         step.write(Write::Met { author_seq });
-        if self.outbox.is_empty() {
-            self.finish_resync(step);
-        }
+        // The first one met took its number under if_tail: no older copy of it can come any more.
+        self.finish_resync(step);
         self.uploaded(step);
     }
 

@@ -85,7 +85,7 @@ impl Machine {
             // The server lost records we hold.
             self.carrying = true;
             let records = self.held.records()[self.log.chain.records().len()..].to_vec();
-            step.effect(Effect::Carry { records, create: false });
+            step.effect(Effect::Carry { records });
         } else if self.may_leave_branch() {
             self.held = self.log.chain.clone();
             self.forked = false;

@@ -98,15 +98,10 @@ impl Machine {
         self.blocked = code.filter(|code| keeps_out(*code));
         self.wait(now_ms, retry_after_ms, code, step);
         match code {
-            // It lost the workspace: any device can bring it back.
-            Some(Code::NotFound) => {
+            // It may have lost the workspace, or the record by which we joined; if it lost nothing, we are out.
+            Some(Code::NotFound | Code::NotAllowed | Code::ProofInvalid) => {
                 self.carrying = true;
-                step.effect(Effect::Carry { records: self.held.records().to_vec(), create: true });
-            }
-            // It may have lost the record by which we joined; if it lost nothing, we are out.
-            Some(Code::NotAllowed | Code::ProofInvalid) => {
-                self.carrying = true;
-                step.effect(Effect::Carry { records: self.held.records().to_vec(), create: false });
+                step.effect(Effect::Carry { records: self.held.records().to_vec() });
             }
             Some(Code::WorkspaceGone) => step.notice(Notice::Purged),
             _ => {}

@@ -137,12 +137,10 @@ pub enum Effect {
         /// Our root there.
         root: Hash,
     },
-    /// Bring the server roster records it lost; with `create`, the whole workspace.
+    /// Bring the server roster records it lost, or the whole workspace.
     Carry {
         /// From genesis or a later one on, in order.
         records: Vec<Record>,
-        /// Whether the server lost the workspace altogether.
-        create: bool,
     },
     /// Post our own record.
     Post(Record),

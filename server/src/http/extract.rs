@@ -7,6 +7,8 @@ use std::sync::Arc;
 use axum::extract::{ConnectInfo, FromRequestParts, Path};
 use axum::http::header;
 use axum::http::request::Parts;
+use roost_shared::roster::Status;
+use roost_shared::wire::http::TokenScope;
 use roost_shared::{Code, WorkspaceId};
 
 use super::error::ApiError;
@@ -56,6 +58,16 @@ impl FromRequestParts<Arc<App>> for Bearer {
         let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Code::TokenInvalid)?;
         let claims = app.access.verify(token, now_ms())?;
         let InPath(workspace) = InPath::from_request_parts(parts, app).await?;
-        if claims.ws == workspace { Ok(Self { claims }) } else { Err(Code::NotAllowed.into()) }
+        if claims.ws != workspace {
+            return Err(Code::NotAllowed.into());
+        }
+        // The roster has the last word: a device that went reads nothing, whatever its token says. A joiner is not
+        // listed yet.
+        let device = app.logs.store.device(claims.ws, claims.sub).await?;
+        let is_in = match device {
+            Some(device) => device.status == Status::Active,
+            None => claims.scope == TokenScope::Join,
+        };
+        if is_in { Ok(Self { claims }) } else { Err(Code::NotAllowed.into()) }
     }
 }

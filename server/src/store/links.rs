@@ -1,7 +1,7 @@
 //! The rule of a redemption, shared by the stores that keep links as values.
 
 use roost_shared::limits::{PASSCODE_TRIES_MAX, REDEEM_RETRY_MS};
-use roost_shared::roster::{Roster, Status};
+use roost_shared::roster::{Record, RecordBody, Roster, Status};
 use roost_shared::{Code, DeviceId, hash::Hash};
 
 use super::{Redeem, Refusal};
@@ -42,6 +42,25 @@ impl Link {
             Some((device, at)) if device == redeem.device && redeem.now_ms <= at + REDEEM_RETRY_MS => Ok(()),
             Some(_) => Err(Code::LinkUnavailable.into()),
         }
+    }
+}
+
+/// Whether the invite of a replace record may be used by its device: redeemed by it, or, where a server lost that,
+/// still alive. One answer for every failure.
+pub fn admit(link: Option<&Link>, record: &Record, now_ms: u64) -> Result<(), Refusal> {
+    let RecordBody::Replace(replace) = &record.body else { return Ok(()) };
+    let admits = link.is_none_or(|link| match link.redeemed {
+        Some((device, _)) => device == replace.device,
+        None => now_ms <= link.not_after_ms && link.wrong < PASSCODE_TRIES_MAX,
+    });
+    if admits { Ok(()) } else { Err(Code::LinkUnavailable.into()) }
+}
+
+/// The invite a replace record uses.
+pub const fn invite_of(record: &Record) -> Option<DeviceId> {
+    match &record.body {
+        RecordBody::Replace(replace) => Some(replace.invite),
+        RecordBody::Owner(_) | RecordBody::Purge => None,
     }
 }
 

@@ -10,7 +10,7 @@ use roost_shared::roster::{Record, Roster};
 use roost_shared::tree::leaf;
 use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
 
-use super::links::{Link, open_links};
+use super::links::{Link, admit, invite_of, open_links};
 use super::rules::{Facts, NewEntry, State};
 use super::{
     Append, Appended, ChangeLog, Device, Entry, Page, Redeem, Refusal, Store, Workspace,
@@ -131,8 +131,12 @@ impl Store for MemoryStore {
         Ok(appended)
     }
 
-    async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
-        self.with(workspace, |held| held.append_record(workspace, &record))
+    async fn append_record(&self, workspace: WorkspaceId, record: Record, now_ms: u64) -> Result<Seq, Refusal> {
+        self.with(workspace, |held| {
+            let link = held.links.values().find(|link| Some(link.invite) == invite_of(&record));
+            admit(link, &record, now_ms)?;
+            held.append_record(workspace, &record)
+        })
     }
 
     async fn redeem(&self, redeem: Redeem) -> Result<(), Refusal> {

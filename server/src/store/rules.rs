@@ -238,7 +238,9 @@ impl State {
             return Err(Refusal { code: Code::LogChanged, log: Some(current) });
         }
         let paused = self.log_changed_ms > 0 && change.now_ms < self.log_changed_ms + LOG_CHANGE_PAUSE_MS;
-        let same = self.has_base(facts, change.cursor, change.root).await?;
+        // Nothing read is evidence of nothing.
+        let same =
+            change.cursor == Cursor::START || self.has_base(facts, change.cursor, change.root).await?;
         if same || paused || self.logs.len() >= LOG_LIVES_MAX || change.proposed == LogId::ZERO {
             return Err(Code::LogKept.into());
         }

@@ -173,8 +173,8 @@ impl Store for SqliteStore {
         self.write(|reply| Write::Append { append, reply }).await
     }
 
-    async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
-        self.write(|reply| Write::Record { workspace, record, reply }).await
+    async fn append_record(&self, workspace: WorkspaceId, record: Record, now_ms: u64) -> Result<Seq, Refusal> {
+        self.write(|reply| Write::Record { workspace, record, now_ms, reply }).await
     }
 
     async fn redeem(&self, redeem: Redeem) -> Result<(), Refusal> {

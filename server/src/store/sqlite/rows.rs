@@ -307,6 +307,23 @@ pub async fn link_row(
     }))
 }
 
+/// The link of an invite.
+pub async fn link_of_invite(
+    connection: &mut SqliteConnection,
+    key: i64,
+    invite: DeviceId,
+) -> Result<Option<Link>, sqlx::Error> {
+    let found: Option<Vec<u8>> = sqlx::query_scalar("SELECT link_hash FROM link WHERE workspace = ? AND invite = ?")
+        .bind(key)
+        .bind(&invite.0[..])
+        .fetch_optional(&mut *connection)
+        .await?;
+    match found.and_then(|hash| hash.try_into().ok()) {
+        Some(hash) => link_row(connection, key, Hash(hash)).await,
+        None => Ok(None),
+    }
+}
+
 /// Writes one link.
 pub async fn put_link(connection: &mut SqliteConnection, key: i64, link: &Link) -> Result<(), sqlx::Error> {
     sqlx::query(

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::refused;
 use super::rows::{self, SqliteFacts};
+use crate::store::links::{admit, invite_of};
 use crate::store::rules::{State, created_before};
 use crate::store::{Append, Appended, ChangeLog, Redeem, Refusal};
 
@@ -52,6 +53,8 @@ pub enum Write {
         workspace: WorkspaceId,
         /// What.
         record: Record,
+        /// The server's clock.
+        now_ms: u64,
         /// Told after the commit.
         reply: Reply<Seq>,
     },
@@ -207,8 +210,8 @@ impl Writer {
                 answer!(reply, self.create(connection, workspace, log, &chain).await)
             }
             Write::Append { append, reply } => answer!(reply, self.append(connection, append).await),
-            Write::Record { workspace, record, reply } => {
-                answer!(reply, self.record(connection, workspace, &record).await)
+            Write::Record { workspace, record, now_ms, reply } => {
+                answer!(reply, self.record(connection, workspace, &record, now_ms).await)
             }
             Write::Redeem { redeem, reply } => answer!(reply, self.redeem(connection, redeem).await),
             Write::ChangeLog { change, reply } => answer!(reply, self.change_log(connection, change).await),
@@ -301,12 +304,18 @@ impl Writer {
         connection: &mut SqliteConnection,
         workspace: WorkspaceId,
         record: &Record,
+        now_ms: u64,
     ) -> Result<Result<Seq, Refusal>, sqlx::Error> {
         let (key, mut state) = match self.take(connection, workspace).await {
             Ok(held) => held,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        let outcome = match state.append_record(workspace, record) {
+        let link = match invite_of(record) {
+            Some(invite) => rows::link_of_invite(connection, key, invite).await?,
+            None => None,
+        };
+        let admitted = admit(link.as_ref(), record, now_ms);
+        let outcome = match admitted.and_then(|()| state.append_record(workspace, record)) {
             Ok(entry) => {
                 let seq = entry.seq;
                 rows::insert_entry(connection, key, state.life(), entry).await?;

@@ -1,0 +1,177 @@
+//! The command line as scripts know it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use roost_server::config::Settings;
+
+/// Local-first sync: documents on every device, kept in step through a server that cannot read them
+#[derive(Parser)]
+#[command(name = "roost", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// Where this device keeps its workspace
+    #[arg(long, global = true, env = "ROOST_DATA_DIR", default_value = "roost-data")]
+    pub data_dir: PathBuf,
+    /// The server's address; overrides the stored one
+    #[arg(long, global = true, env = "ROOST_SERVER")]
+    pub server: Option<String>,
+    /// One JSON object on stdout instead of text
+    #[arg(long, global = true, env = "ROOST_JSON")]
+    pub json: bool,
+    /// Allow http:// to servers beyond this machine
+    #[arg(long, global = true, env = "ROOST_ALLOW_HTTP")]
+    pub allow_http: bool,
+    /// A file with the key that the server asks of those who create workspaces
+    #[arg(long, global = true, env = "ROOST_ADMISSION_KEY_FILE")]
+    pub admission_key_file: Option<PathBuf>,
+    /// When an edit is durable: process (survives the app's death) or power (survives a power cut)
+    #[arg(long, global = true, env = "ROOST_DURABILITY", value_enum, default_value = "process")]
+    pub durability: DurabilityArg,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// See [`roost::Durability`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DurabilityArg {
+    /// Survives the app's death
+    Process,
+    /// Survives a power cut
+    Power,
+}
+
+/// See [`roost::Scope`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ScopeArg {
+    /// Take entries in
+    #[value(name = "read")]
+    Read,
+    /// Append as well
+    #[value(name = "read_write")]
+    ReadWrite,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// A server and two devices on this machine: edit offline on both, sync, prove they agree
+    Demo {
+        /// Keep the data afterwards
+        #[arg(long, env = "ROOST_KEEP")]
+        keep: bool,
+    },
+    /// Run the server
+    Serve(Settings),
+    /// Create a workspace; this device is its owner
+    Init {
+        /// This device's name
+        #[arg(long, env = "ROOST_NAME", default_value = "device")]
+        name: String,
+    },
+    /// Make a link by which one more device can join, once
+    Share {
+        /// What the new device may do
+        #[arg(long, env = "ROOST_SCOPE", value_enum, default_value = "read_write")]
+        scope: ScopeArg,
+        /// When the link dies, such as 7d or 10m
+        #[arg(long, env = "ROOST_EXPIRES", default_value = "7d", value_parser = duration)]
+        expires: Duration,
+    },
+    /// Join a workspace by a share link
+    Join {
+        /// This device's name
+        #[arg(long, env = "ROOST_NAME", default_value = "device")]
+        name: String,
+        /// The link; - reads it from standard input, where no process list shows it
+        #[arg(default_value = "-")]
+        link: String,
+    },
+    /// List documents
+    Docs,
+    /// Print a value of a document's data as JSON
+    Get {
+        /// The document's name
+        document: String,
+        /// Keys with dots between; all of it without
+        path: Option<String>,
+    },
+    /// Set a value of a document's data; durable on return
+    Set {
+        /// The document's name
+        document: String,
+        /// Keys with dots between
+        path: String,
+        /// The value
+        json: String,
+    },
+    /// Print a document's text, exactly
+    Cat {
+        /// The document's name
+        document: String,
+    },
+    /// Insert into a document's text; durable on return
+    Insert {
+        /// The document's name
+        document: String,
+        /// Where, in code points
+        position: usize,
+        /// What
+        text: String,
+    },
+    /// Delete from a document's text; durable on return
+    Delete {
+        /// The document's name
+        document: String,
+        /// Where, in code points
+        position: usize,
+        /// How many code points
+        len: usize,
+    },
+    /// Type a recorded editing trace into a document's text, and sync meanwhile
+    Replay(Replay),
+    /// Sync until nothing is left to send or to fetch
+    Sync {
+        /// How long at most
+        #[arg(long, env = "ROOST_WAIT", default_value = "60s", value_parser = duration)]
+        wait: Duration,
+        /// Go on until interrupted, and say each time something changed
+        #[arg(long, env = "ROOST_WATCH")]
+        watch: bool,
+    },
+    /// How this device and the workspace stand
+    Status,
+    /// The convergence digest of a document: equal on two devices that hold the same
+    Digest {
+        /// The document's name
+        document: String,
+    },
+}
+
+#[derive(Args)]
+pub struct Replay {
+    /// The document's name
+    pub document: String,
+    /// The trace
+    pub trace: PathBuf,
+    /// Edits in one commit
+    #[arg(long, env = "ROOST_COMMIT_EVERY", default_value_t = 26, value_parser = clap::value_parser!(u64).range(1..))]
+    pub commit_every: u64,
+    /// Edits a second; as fast as it goes without
+    #[arg(long, env = "ROOST_RATE", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rate: Option<u64>,
+}
+
+/// `90s`, `10m`, `12h`, `7d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text} is not a duration: it reads 90s, 10m, 12h or 7d");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 60 * 60,
+        'd' => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).filter(|seconds| *seconds <= 100 * 366 * 86_400).map(Duration::from_secs).ok_or_else(wrong)
+}

@@ -1,0 +1,137 @@
+//! Syncing, and how things stand.
+
+use std::time::{Duration, Instant};
+
+use roost::{Status, Workspace};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::documents::list;
+use super::online;
+use crate::args::Cli;
+use crate::output::{Failure, Output};
+
+/// How long `status` looks for the server.
+const LOOK: Duration = Duration::from_secs(3);
+
+pub async fn sync(cli: &Cli, output: &Output, wait: Duration, watch: bool) -> Result<(), Failure> {
+    let workspace = online(cli).await?;
+    let started = Instant::now();
+    let done = if watch {
+        follow(&workspace, output, started).await
+    } else {
+        let is_over = |status: &Status| status.synced || status.blocked.is_some() || status.diverged;
+        let waited = workspace.wait_until(wait, is_over).await;
+        report(output, &workspace.status(), started);
+        waited.map_err(|_| not_in_time(&workspace.status())).and_then(|()| judge(&workspace.status()))
+    };
+    workspace.close().await;
+    done
+}
+
+/// Says each change until it is interrupted.
+async fn follow(workspace: &Workspace, output: &Output, started: Instant) -> Result<(), Failure> {
+    let failed = |error| Failure::other(format!("cannot listen for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut views = workspace.watch_status();
+    loop {
+        views.borrow_and_update();
+        report(output, &workspace.status(), started);
+        tokio::select! {
+            changed = views.changed() => if changed.is_err() {
+                return Ok(());
+            },
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+        }
+    }
+}
+
+fn report(output: &Output, status: &Status, started: Instant) {
+    let seconds = started.elapsed().as_secs_f64();
+    let object = json!({
+        "cursor": status.cursor,
+        "tail": status.tail,
+        "outbox": status.outbox,
+        "seconds": seconds,
+        "online": status.online,
+        "synced": status.synced,
+    });
+    output.print(&object, line_of(status));
+}
+
+fn line_of(status: &Status) -> String {
+    let place = match (status.online, status.tail) {
+        (true, Some(tail)) => format!("at {} of {tail}", status.cursor),
+        (true, None) => format!("at {}", status.cursor),
+        (false, _) => format!("offline at {}", status.cursor),
+    };
+    let left = match (status.on_server, status.outbox) {
+        (true, _) => "everything here is on the server".to_owned(),
+        (false, 0) => "edits wait to be sent".to_owned(),
+        (false, outbox) => format!("{outbox} on their way"),
+    };
+    format!("{place}; {left}")
+}
+
+fn not_in_time(status: &Status) -> Failure {
+    let why = status.trouble.clone().unwrap_or_else(|| "the server has not taken everything yet".to_owned());
+    Failure::temporary(format!("not synced in time ({why}); everything is safe here"))
+}
+
+fn judge(status: &Status) -> Result<(), Failure> {
+    if let Some(code) = status.blocked {
+        return Err(Failure::not_allowed(code));
+    }
+    if status.diverged {
+        let what = "the server contradicted itself: sync has stopped and the evidence is kept; do not delete this folder";
+        return Err(Failure::attention("diverged", what));
+    }
+    if status.quarantined > 0 {
+        let what = format!("{} entries were put aside because they do not merge; the others did", status.quarantined);
+        return Err(Failure::attention("quarantined", what));
+    }
+    Ok(())
+}
+
+pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
+    let workspace = online(cli).await?;
+    // Offline is an answer too.
+    let _ = workspace
+        .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
+        .await;
+    let (status, documents, devices) = (workspace.status(), workspace.documents()?, workspace.devices());
+    let (id, device, scope, server) =
+        (workspace.id(), workspace.device(), workspace.scope(), workspace.server());
+    workspace.close().await;
+    let described: Vec<Value> = devices
+        .iter()
+        .filter(|device| device.name.is_some())
+        .map(|device| {
+            json!({ "device": device.id, "name": device.name, "scope": device.scope, "status": device.status })
+        })
+        .collect();
+    let object = json!({
+        "workspace": id,
+        "device": device,
+        "scope": scope,
+        "server": server,
+        "online": status.online,
+        "cursor": status.cursor,
+        "tail": status.tail,
+        "outbox": status.outbox,
+        "on_server": status.on_server,
+        "quarantined": status.quarantined,
+        "diverged": status.diverged,
+        "documents": list(&documents),
+        "devices": described,
+    });
+    let mut text = format!("workspace {id} on {server}\n{}", line_of(&status));
+    for device in devices.iter().filter(|device| device.name.is_some()) {
+        let name = device.name.as_deref().unwrap_or_default();
+        text.push_str(&format!("\ndevice {} {name} {:?} {:?}", device.id, device.scope, device.status));
+    }
+    output.print(&object, text);
+    judge(&status)
+}

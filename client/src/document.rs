@@ -1,0 +1,84 @@
+//! A document: look, edit, follow.
+
+use loro::{LoroDoc, LoroError};
+use roost_shared::DocumentId;
+use roost_shared::hash::Hash;
+use tokio::sync::broadcast;
+
+use crate::error::Error;
+use crate::workspace::Workspace;
+
+/// A handle on one document. Cheap to clone.
+#[derive(Clone)]
+pub struct Document {
+    workspace: Workspace,
+    id: DocumentId,
+}
+
+/// What a document is at one version. Two devices with equal digests hold the same document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Digest {
+    /// SHA-256 over the canonical value and the version.
+    pub digest: Hash,
+    /// How many operations of each peer it holds.
+    pub version: Vec<(u64, i32)>,
+}
+
+/// Follows one document; dropping it ends the subscription.
+pub struct Changes {
+    all: broadcast::Receiver<DocumentId>,
+    id: DocumentId,
+}
+
+impl Document {
+    pub(crate) const fn new(workspace: Workspace, id: DocumentId) -> Self {
+        Self { workspace, id }
+    }
+
+    /// Its id.
+    pub const fn id(&self) -> DocumentId {
+        self.id
+    }
+
+    /// Looks at it. `look` must not edit: use [`Document::edit`].
+    pub fn read<T>(&self, look: impl FnOnce(&LoroDoc) -> T) -> Result<T, Error> {
+        Ok(self.workspace.with(|replica| replica.read(self.id, look))?)
+    }
+
+    /// One commit: everything `edit` does is durable when this returns, or was not done.
+    ///
+    /// Take containers from the document given to `edit`; do not keep them. For anything that two devices may create
+    /// under one key, use Loro's `ensure_mergeable_*`.
+    pub fn edit<T>(&self, edit: impl FnOnce(&LoroDoc) -> Result<T, LoroError>) -> Result<T, Error> {
+        let edited = self.workspace.with(|replica| replica.edit(self.id, edit))?;
+        self.workspace.poke();
+        Ok(edited)
+    }
+
+    /// Its convergence digest.
+    pub fn digest(&self) -> Result<Digest, Error> {
+        let (digest, version) = self.workspace.with(|replica| replica.digest(self.id))?;
+        Ok(Digest { digest, version })
+    }
+
+    /// Follows it from now on.
+    pub fn changes(&self) -> Changes {
+        Changes { all: self.workspace.changed(), id: self.id }
+    }
+}
+
+impl Changes {
+    /// Waits for the next change, of this device or another. None once the workspace is closed.
+    pub async fn next(&mut self) -> Option<()> {
+        loop {
+            match self.all.recv().await {
+                Ok(id) if id == self.id => return Some(()),
+                Ok(_) => {}
+                // Too many to tell apart: this document may be among them.
+                Err(broadcast::error::RecvError::Lagged(_)) => return Some(()),
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+}

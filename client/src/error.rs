@@ -1,0 +1,107 @@
+//! What can go wrong, in the app's terms.
+
+use std::path::PathBuf;
+
+use roost_shared::Code;
+use roost_shared::roster::ChainError;
+
+use crate::keys::link::LinkError;
+use crate::replica::{EditError, InviteError};
+use crate::store::StoreError;
+use crate::transport::{AddressError, TransportError};
+
+/// Everything the SDK can answer with instead of what was asked. Whatever it is, nothing that was saved is lost.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The local store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An edit or a look at a document.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// The way to the server, or its answer.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The server's address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The share link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A share link could not be made.
+    #[error(transparent)]
+    Invite(#[from] InviteError),
+    /// The server's roster is not that of the workspace in the link.
+    #[error("the server's roster does not belong to this link ({0}): nothing was joined; do not use this server")]
+    Roster(ChainError),
+    /// The link's invite is not in the roster, or does not open its key.
+    #[error("the link does not open this workspace: ask for a new one")]
+    LinkDead,
+    /// No workspace of this id, or none at all, in the data directory.
+    #[error("there is no workspace in {0}: create one (roost init) or join one (roost join)")]
+    NoWorkspace(PathBuf),
+    /// There is one already.
+    #[error("{0} holds this workspace already")]
+    Exists(PathBuf),
+    /// It did not happen in time. It may still.
+    #[error("not finished in time: everything is safe here, and goes on at the next sync")]
+    TimedOut,
+    /// The workspace was closed.
+    #[error("the workspace is closed")]
+    Closed,
+}
+
+impl Error {
+    /// A stable name for the cause; the server's own code where it gave one.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) | Self::Edit(EditError::Store(error)) | Self::Invite(InviteError::Store(error)) => {
+                store_code(error)
+            }
+            Self::Edit(EditError::NoKey) | Self::Invite(InviteError::NoKey) => "no_key",
+            Self::Edit(EditError::Loro(_)) => "edit_refused",
+            Self::Edit(EditError::Unreadable(_)) => "document_unreadable",
+            Self::Transport(TransportError::Unreachable(_)) => "unreachable",
+            Self::Transport(TransportError::NotRoost(_)) => "not_roost",
+            Self::Transport(TransportError::Audience { .. }) => Code::AudienceMismatch.as_str(),
+            Self::Transport(TransportError::Refused { code, .. }) | Self::Invite(InviteError::Refused(code)) => {
+                code.as_str()
+            }
+            Self::Address(AddressError::Malformed(_)) => "address_malformed",
+            Self::Address(AddressError::Insecure(_)) => "address_insecure",
+            Self::Link(_) => "link_malformed",
+            Self::LinkDead => Code::LinkUnavailable.as_str(),
+            Self::Roster(_) => Code::RosterInvalid.as_str(),
+            Self::Invite(InviteError::NotOwner) => "not_owner",
+            Self::Invite(InviteError::Busy) => Code::RosterMoved.as_str(),
+            Self::NoWorkspace(_) => "no_workspace",
+            Self::Exists(_) => Code::WorkspaceExists.as_str(),
+            Self::TimedOut => "timed_out",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// Whether the same call may succeed later without anything else changing.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Transport(TransportError::Unreachable(_)) | Self::TimedOut => true,
+            Self::Transport(TransportError::Refused { code, .. }) | Self::Invite(InviteError::Refused(code)) => {
+                code.is_retryable()
+            }
+            Self::Invite(InviteError::Busy) | Self::Store(StoreError::Full | StoreError::Locked(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+const fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Locked(_) => "store_locked",
+        StoreError::Io { .. } => "store_unreachable",
+        StoreError::Corrupt { .. } => "store_corrupt",
+        StoreError::Newer(_) => "store_newer",
+        StoreError::Full => "disk_full",
+        StoreError::Sqlite(_) => "store_failed",
+    }
+}

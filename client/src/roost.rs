@@ -1,0 +1,264 @@
+//! The way in: open a data directory, then create, open or join workspaces.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use roost_shared::limits::ROSTER_CHAIN_MAX;
+use roost_shared::roster::{Record, Status};
+use roost_shared::wire::http::{Base64, Redeem};
+use roost_shared::{Code, LogId, WorkspaceId};
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::Error;
+use crate::keys::link::ShareLink;
+use crate::keys::ring::KeyRing;
+use crate::keys::{EpochKey, KeyPair, Seed, roster};
+use crate::replica::{Choices, InviteError, Replica};
+use crate::store::{Durability, Identity, Store, StoreError};
+use crate::sync::Chain;
+use crate::transport::http::Http;
+use crate::transport::origin;
+use crate::workspace::Workspace;
+
+/// Times a joiner builds its record anew because another came first.
+const JOIN_TRIES: usize = 8;
+
+/// Settings before anything is opened.
+#[derive(Clone)]
+pub struct Builder {
+    data_dir: PathBuf,
+    durability: Durability,
+    allow_http: bool,
+    paused: bool,
+    admission_key: Option<String>,
+    choices: Choices,
+    clock: Arc<dyn Clock>,
+}
+
+/// An open data directory. Cheap to clone.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), roost::Error> {
+/// let roost = roost::Roost::builder("app-data").open().await?;
+/// let workspace = roost.create_workspace("https://sync.example.org", "laptop").await?;
+/// let notes = workspace.document("notes")?;
+/// notes.edit(|loro| loro.get_text("text").insert(0, "hello"))?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Roost {
+    settings: Arc<Builder>,
+}
+
+impl Builder {
+    /// When a commit is durable; see [`Durability`].
+    #[must_use]
+    pub const fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Allows `http://` to servers beyond this machine. Tokens then cross the network in clear text.
+    #[must_use]
+    pub const fn allow_http(mut self, allow: bool) -> Self {
+        self.allow_http = allow;
+        self
+    }
+
+    /// Opens workspaces without syncing, until [`Workspace::resume`].
+    #[must_use]
+    pub const fn paused(mut self, paused: bool) -> Self {
+        self.paused = paused;
+        self
+    }
+
+    /// The key a server asks of those who create workspaces.
+    #[must_use]
+    pub fn admission_key(mut self, key: Option<String>) -> Self {
+        self.admission_key = key;
+        self
+    }
+
+    /// The app's schema version, and the lowest that may read what this one writes.
+    #[must_use]
+    pub const fn schema(mut self, version: u32, reader_min: u32) -> Self {
+        self.choices = Choices { schema: version, reader_min };
+        self
+    }
+
+    /// Opens the directory; makes it if it is not there. Never needs the network.
+    #[expect(clippy::unused_async, reason = "migrations at open will wait for blocking work; callers already await")]
+    pub async fn open(self) -> Result<Roost, Error> {
+        let dir = &self.data_dir;
+        std::fs::create_dir_all(dir).map_err(|source| StoreError::Io { path: dir.clone(), source })?;
+        Ok(Roost { settings: Arc::new(self) })
+    }
+}
+
+impl Roost {
+    /// Settings for the workspaces under `data_dir`, one file each.
+    pub fn builder(data_dir: impl Into<PathBuf>) -> Builder {
+        Builder {
+            data_dir: data_dir.into(),
+            durability: Durability::default(),
+            allow_http: false,
+            paused: false,
+            admission_key: None,
+            choices: Choices::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    fn path(&self, workspace: WorkspaceId) -> PathBuf {
+        self.settings.data_dir.join(format!("{workspace}.db"))
+    }
+
+    fn store(&self, workspace: WorkspaceId) -> Result<Store, Error> {
+        Ok(Store::open(&self.path(workspace), self.settings.durability)?)
+    }
+
+    /// The workspaces in this directory.
+    pub fn workspaces(&self) -> Result<Vec<WorkspaceId>, Error> {
+        let dir: &Path = &self.settings.data_dir;
+        let failed = |source| StoreError::Io { path: dir.to_owned(), source };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(dir).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".db"));
+            let id: Option<WorkspaceId> = id.and_then(|id| id.parse().ok());
+            found.extend(id);
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The one workspace in this directory; an error if there is none.
+    pub async fn only_workspace(&self) -> Result<Workspace, Error> {
+        let found = self.workspaces()?;
+        let first = found.first().ok_or_else(|| Error::NoWorkspace(self.settings.data_dir.clone()))?;
+        self.workspace(*first).await
+    }
+
+    /// Opens a workspace of this directory, and syncs it in the background.
+    pub async fn workspace(&self, id: WorkspaceId) -> Result<Workspace, Error> {
+        let none = || Error::NoWorkspace(self.settings.data_dir.clone());
+        if !self.path(id).exists() {
+            return Err(none());
+        }
+        let (roost, store) = (self.clone(), self.store(id)?);
+        let opened = tokio::task::spawn_blocking(move || {
+            Replica::open(store, Arc::clone(&roost.settings.clock), roost.settings.choices)
+        });
+        let replica = opened.await.map_err(|_| Error::Closed)??.ok_or_else(none)?;
+        let http = Http::new(&replica.identity().server, self.settings.admission_key.clone())?;
+        let workspace = Workspace::start(replica, http, Arc::clone(&self.settings.clock));
+        if !self.settings.paused {
+            workspace.resume().await?;
+        }
+        Ok(workspace)
+    }
+
+    /// Creates a workspace that will be kept on `server`. It is usable at once; the server learns of it when it is
+    /// reached. This device is its owner.
+    pub async fn create_workspace(&self, server: &str, name: &str) -> Result<Workspace, Error> {
+        let server = origin(server, self.settings.allow_http)?;
+        let clock = &*self.settings.clock;
+        let (owner_seed, device_seed) = (Seed::new(clock.random()), Seed::new(clock.random()));
+        let (owner, device) = (KeyPair::owner(&owner_seed), KeyPair::device(&device_seed));
+        let workspace = owner.workspace_id();
+        let key = EpochKey::new(workspace, 1, clock.random());
+        let genesis = roster::genesis(clock, &owner, &key, &device, name).map_err(|_| InviteError::NoKey)?;
+        let identity = Identity {
+            workspace,
+            server,
+            name: name.to_owned(),
+            device_seed,
+            owner_seed: Some(owner_seed),
+            invite_seed: None,
+            joined: true,
+        };
+        let mut store = self.store(workspace)?;
+        store.create(&identity, LogId(clock.random()), &[genesis])?;
+        drop(store);
+        self.workspace(workspace).await
+    }
+
+    /// Joins a workspace by a share link, which is used up. May be called again with the same link after a crash or a
+    /// lost answer, for ten minutes.
+    pub async fn join(&self, link: &ShareLink, name: &str) -> Result<Workspace, Error> {
+        let workspace = link.workspace();
+        let server = origin(link.server().as_str(), self.settings.allow_http)?;
+        let mut store = self.store(workspace)?;
+        // Durable before the link is used: a lost answer is given again to this device alone.
+        let identity = match store.identity()? {
+            Some(identity) if identity.joined => return Err(Error::Exists(self.path(workspace))),
+            Some(identity) => identity,
+            None => {
+                let identity = Identity {
+                    workspace,
+                    server: server.clone(),
+                    name: name.to_owned(),
+                    device_seed: Seed::new(self.settings.clock.random()),
+                    owner_seed: None,
+                    invite_seed: Some(link.invite().seed()),
+                    joined: false,
+                };
+                store.create(&identity, LogId::ZERO, &[])?;
+                identity
+            }
+        };
+        let http = Http::new(&server, None)?;
+        let chain = self.take_place(&http, link, &identity).await?;
+        store.join(chain.records(), true)?;
+        drop(store);
+        self.workspace(workspace).await
+    }
+
+    /// Redeems the link, verifies what the server says, and takes the invite's place in the roster.
+    async fn take_place(&self, http: &Http, link: &ShareLink, identity: &Identity) -> Result<Chain, Error> {
+        let workspace = link.workspace();
+        let device = KeyPair::device(&identity.device_seed);
+        let invite = link.invite();
+        let redeem = Redeem {
+            workspace,
+            link_proof: Base64(invite.link_proof().to_vec()),
+            access_proof: Base64(invite.access_proof().to_vec()),
+            device: device.device_id(),
+        };
+        let redeemed = http.redeem(&redeem).await?;
+        let mut records = redeemed.chain;
+        for _ in 0..JOIN_TRIES {
+            let mut chain = verify(workspace, records)?;
+            let roster = chain.roster();
+            if roster.scope(device.device_id()).is_some() {
+                return Ok(chain); // an earlier try got through
+            }
+            let invite = invite.keys();
+            let open = roster.member(invite.device_id()).is_some_and(|found| found.device.status == Status::Invite);
+            let ring = KeyRing::open(chain.records(), &[&invite]);
+            let key = ring.get(roster.epoch()).filter(|_| open).ok_or(Error::LinkDead)?;
+            let record = roster::replace(&*self.settings.clock, &invite, roster, key, &device, &identity.name);
+            match http.post_record(&record).await {
+                Ok(_) => {
+                    chain.push(record).map_err(Error::Roster)?;
+                    return Ok(chain);
+                }
+                Err(error) if error.code() == Some(Code::RosterMoved) => {
+                    records = http.chain(workspace, &redeemed.token.token).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::TimedOut)
+    }
+}
+
+/// Owner, chain and workspace id belong together, whatever the server says.
+fn verify(workspace: WorkspaceId, records: Vec<Base64>) -> Result<Chain, Error> {
+    let malformed = Error::Roster(roost_shared::roster::ChainError::Rule("a record is malformed"));
+    if records.len() > ROSTER_CHAIN_MAX {
+        return Err(malformed);
+    }
+    let parsed: Result<Vec<Record>, _> = records.into_iter().map(|record| Record::parse(record.0)).collect();
+    Chain::verify(workspace, parsed.map_err(|_| malformed)?).map_err(Error::Roster)
+}

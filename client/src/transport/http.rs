@@ -1,0 +1,166 @@
+//! Requests: tokens, roster records, links, a new log id.
+
+use std::time::Duration;
+
+use reqwest::{Client, RequestBuilder, Response};
+use roost_shared::limits::{HTTP_BODY_MAX, HTTP_CHAIN_MAX};
+use roost_shared::proof::Challenge;
+use roost_shared::roster::Record;
+use roost_shared::wire::http::{
+    AskSession, Base64, Chain, CreateWorkspace, LogIs, PostRecord, Problem, ProposeLog, RecordIs, Redeem, Redeemed,
+    TokenIs,
+};
+use roost_shared::{Code, LogId, WorkspaceId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::TransportError;
+use crate::keys::KeyPair;
+
+/// A whole request; a page of entries over a thin line takes a while.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Answer<T> = Result<T, TransportError>;
+
+/// Requests to one server.
+#[derive(Clone)]
+pub struct Http {
+    client: Client,
+    server: String,
+    admission_key: Option<String>,
+}
+
+impl Http {
+    /// For the server at this origin.
+    pub fn new(server: &str, admission_key: Option<String>) -> Answer<Self> {
+        let client = Client::builder()
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(unreachable)?;
+        Ok(Self { client, server: server.to_owned(), admission_key })
+    }
+
+    /// The server's origin.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}{path}", self.server))
+    }
+
+    /// A token for an active device: asks for a nonce, signs it, asks again.
+    pub async fn session(&self, workspace: WorkspaceId, device: &KeyPair) -> Answer<TokenIs> {
+        let mut ask = AskSession {
+            workspace,
+            device: device.device_id(),
+            nonce: None,
+            signature: None,
+            owner_signature: None,
+        };
+        let first = send(self.post("/v1/session"), &ask).await?;
+        let nonce = match problem(first).await? {
+            Problem { code: Code::NonceInvalid, nonce: Some(nonce), .. } => nonce,
+            other => return Err(refused(other)),
+        };
+        // Signing for another name would let a server in between use the proof elsewhere.
+        if nonce.audience != self.server {
+            return Err(TransportError::Audience { ours: self.server.clone(), theirs: nonce.audience });
+        }
+        let challenge = Challenge {
+            nonce: &nonce.nonce.0,
+            audience: &self.server,
+            workspace,
+            device: device.device_id(),
+        };
+        ask.signature = Some(Base64(device.sign(&challenge.session()).to_vec()));
+        ask.nonce = Some(nonce.nonce);
+        json(send(self.post("/v1/session"), &ask).await?).await
+    }
+
+    /// Creates a workspace.
+    pub async fn create(&self, create: &CreateWorkspace) -> Answer<LogId> {
+        let mut request = self.post("/v1/workspaces");
+        if let Some(key) = &self.admission_key {
+            request = request.header("roost-admission-key", key);
+        }
+        let log: LogIs = json(send(request, create).await?).await?;
+        Ok(log.log)
+    }
+
+    /// Posts a roster record.
+    pub async fn post_record(&self, record: &Record) -> Answer<RecordIs> {
+        let request = self.post(&format!("/v1/workspaces/{}/roster", record.workspace));
+        let body = PostRecord { record: Base64(record.as_bytes().to_vec()) };
+        json(send(request, &body).await?).await
+    }
+
+    /// The roster chain.
+    pub async fn chain(&self, workspace: WorkspaceId, token: &str) -> Answer<Vec<Base64>> {
+        let request = self.client.get(format!("{}/v1/workspaces/{workspace}/roster", self.server)).bearer_auth(token);
+        let chain: Chain = json(request.send().await.map_err(unreachable)?).await?;
+        Ok(chain.chain)
+    }
+
+    /// Uses a link up.
+    pub async fn redeem(&self, redeem: &Redeem) -> Answer<Redeemed> {
+        json(send(self.post("/v1/links/redeem"), redeem).await?).await
+    }
+
+    /// Asks for a new log id.
+    pub async fn propose_log(&self, workspace: WorkspaceId, token: &str, propose: &ProposeLog) -> Answer<LogId> {
+        let request = self.post(&format!("/v1/workspaces/{workspace}/log")).bearer_auth(token);
+        let log: LogIs = json(send(request, propose).await?).await?;
+        Ok(log.log)
+    }
+}
+
+async fn send(request: RequestBuilder, body: &impl Serialize) -> Answer<Response> {
+    request.json(body).send().await.map_err(unreachable)
+}
+
+async fn json<T: DeserializeOwned>(response: Response) -> Answer<T> {
+    if !response.status().is_success() {
+        return Err(refused(problem(response).await?));
+    }
+    let body = read(response, HTTP_CHAIN_MAX).await?;
+    serde_json::from_slice(&body).map_err(|error| TransportError::NotRoost(error.to_string()))
+}
+
+async fn problem(response: Response) -> Answer<Problem> {
+    let status = response.status();
+    let body = read(response, HTTP_BODY_MAX).await?;
+    serde_json::from_slice(&body).map_err(|_| TransportError::NotRoost(format!("status {status}")))
+}
+
+async fn read(mut response: Response, max: usize) -> Answer<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + piece.len() > max {
+            return Err(TransportError::NotRoost("the answer is too long".to_owned()));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+fn refused(problem: Problem) -> TransportError {
+    TransportError::Refused {
+        code: problem.code,
+        detail: problem.detail,
+        retry_after_ms: problem.retry_after_ms.unwrap_or(0),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn unreachable(error: reqwest::Error) -> TransportError {
+    // Its text may name the URL, which holds no secret; its source says what went wrong.
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    TransportError::Unreachable(cause.to_string())
+}

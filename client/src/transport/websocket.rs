@@ -1,0 +1,119 @@
+//! The live socket. Reading and writing go on independently: were they one loop, two full buffers would wait for each
+//! other for ever.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use roost_shared::limits::{MESSAGE_MAX, SEND_STALL_MS};
+use roost_shared::{Code, WorkspaceId};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_tungstenite::connect_async_with_config;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+
+use super::TransportError;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A ping this often; nothing heard for three of them means the line is dead.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// Messages waiting to be written. One Append is in flight at a time, so a full queue is a fault.
+const WAITING_MAX: usize = 16;
+/// Messages read ahead of the worker.
+const READ_AHEAD: usize = 4;
+
+/// An open socket. Dropping it closes it.
+pub struct Socket {
+    outgoing: mpsc::Sender<Vec<u8>>,
+    incoming: mpsc::Receiver<Heard>,
+    _pumps: JoinSet<()>,
+}
+
+/// What the socket brought.
+pub enum Heard {
+    /// A message.
+    Message(Vec<u8>),
+    /// It is closed; the code, if the close frame's number has one.
+    Closed(Option<Code>),
+}
+
+impl Socket {
+    /// Opens the live socket of a workspace.
+    pub async fn open(server: &str, workspace: WorkspaceId) -> Result<Self, TransportError> {
+        let address = format!("{}/v1/workspaces/{workspace}/live", server.replacen("http", "ws", 1));
+        let malformed = |error: tokio_tungstenite::tungstenite::Error| TransportError::NotRoost(error.to_string());
+        let request = address.as_str().into_client_request().map_err(malformed)?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(16 * 1024)
+            .write_buffer_size(0)
+            .max_write_buffer_size(2 * MESSAGE_MAX)
+            .max_message_size(Some(MESSAGE_MAX))
+            .max_frame_size(Some(MESSAGE_MAX));
+        let connecting = connect_async_with_config(request, Some(config), true);
+        let unreachable = |text: String| TransportError::Unreachable(text);
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let (stream, _) = connected
+            .map_err(|_| unreachable("no answer within ten seconds".to_owned()))?
+            .map_err(|error| unreachable(error.to_string()))?;
+        let (mut sink, mut source) = stream.split();
+        let (outgoing, mut to_send) = mpsc::channel::<Vec<u8>>(WAITING_MAX);
+        let (heard, incoming) = mpsc::channel(READ_AHEAD);
+        let mut pumps = JoinSet::new();
+        let closed = heard.clone();
+        pumps.spawn(async move {
+            loop {
+                let message = tokio::select! {
+                    message = to_send.recv() => match message {
+                        Some(bytes) => Message::Binary(bytes.into()),
+                        None => break,
+                    },
+                    () = tokio::time::sleep(PING_EVERY) => Message::Ping(Vec::new().into()),
+                };
+                // A message is at most 1 MiB: a line that takes three stalls for it is dead.
+                let sent = tokio::time::timeout(Duration::from_millis(3 * SEND_STALL_MS), sink.send(message)).await;
+                if !matches!(sent, Ok(Ok(()))) {
+                    break;
+                }
+            }
+            let _ = closed.send(Heard::Closed(None)).await;
+        });
+        pumps.spawn(async move {
+            let code = loop {
+                match tokio::time::timeout(3 * PING_EVERY, source.next()).await {
+                    Ok(Some(Ok(Message::Binary(bytes)))) => {
+                        if heard.send(Heard::Message(bytes.to_vec())).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(Some(Ok(Message::Close(frame)))) => break frame.and_then(|frame| code_of(frame.code.into())),
+                    Ok(Some(Ok(_))) => {}
+                    Ok(Some(Err(_)) | None) | Err(_) => break None,
+                }
+            };
+            let _ = heard.send(Heard::Closed(code)).await;
+        });
+        Ok(Self { outgoing, incoming, _pumps: pumps })
+    }
+
+    /// Puts a message on its way; false when the socket cannot take it.
+    pub fn send(&self, bytes: Vec<u8>) -> bool {
+        self.outgoing.try_send(bytes).is_ok()
+    }
+
+    /// The next thing the socket brings.
+    pub async fn heard(&mut self) -> Heard {
+        self.incoming.recv().await.unwrap_or(Heard::Closed(None))
+    }
+}
+
+/// What a close number alone says; an Error message before it says more.
+const fn code_of(close: u16) -> Option<Code> {
+    match close {
+        4401 => Some(Code::TokenExpired),
+        4409 => Some(Code::LogChanged),
+        4429 => Some(Code::TooMany),
+        1013 => Some(Code::SlowReader),
+        _ => None,
+    }
+}

@@ -1,0 +1,318 @@
+//! The driver: carries the replica's outputs out over real sockets and hands back what they bring.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use roost_shared::roster::Record;
+use roost_shared::wire::http::{CreateWorkspace, TokenIs};
+use roost_shared::wire::message::{ClientMessage, Token};
+use roost_shared::{Code, DocumentId};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::clock::Clock;
+use crate::keys::KeyPair;
+use crate::replica::{Output, Replica};
+use crate::store::StoreError;
+use crate::sync::{Event, Notice, View};
+use crate::transport::TransportError;
+use crate::transport::http::Http;
+use crate::transport::websocket::{Heard, Socket};
+
+/// A token this close to its end is not used any more.
+const TOKEN_MARGIN_MS: u64 = 30_000;
+/// After the store failed (a full disk, say).
+const STORE_RETRY: Duration = Duration::from_secs(2);
+
+/// What handles and worker share.
+pub(crate) struct Shared {
+    pub(crate) replica: Mutex<Replica>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) view: watch::Sender<View>,
+    pub(crate) notices: broadcast::Sender<Notice>,
+    pub(crate) changed: broadcast::Sender<DocumentId>,
+    /// The last thing that went wrong on the way to the server, for people.
+    pub(crate) trouble: Mutex<Option<TransportError>>,
+}
+
+impl Shared {
+    /// Tells whoever listens what the replica has to tell.
+    pub(crate) fn publish(&self, replica: &mut Replica) {
+        // Nobody listening is fine.
+        for notice in replica.take_notices() {
+            let _ = self.notices.send(notice);
+        }
+        for document in replica.take_changed() {
+            let _ = self.changed.send(document);
+        }
+        let view = replica.view();
+        self.view.send_if_modified(|held| std::mem::replace(held, view) != view);
+    }
+}
+
+/// What a handle asks of the worker.
+pub(crate) enum Command {
+    /// The replica has something to do.
+    Poke,
+    /// These outputs came of something a handle did.
+    Outputs(Vec<Output>),
+    Start,
+    Pause,
+    Stop,
+}
+
+/// What a request brought back.
+enum Done {
+    Connected(Result<(TokenIs, Socket), TransportError>),
+    Event(Event),
+}
+
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    commands: mpsc::Receiver<Command>,
+    http: Http,
+    device: KeyPair,
+    workspace: roost_shared::WorkspaceId,
+    token: Option<TokenIs>,
+    socket: Option<Socket>,
+    connecting: Option<AbortHandle>,
+    requests: JoinSet<Done>,
+    wants_to_run: bool,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, commands: mpsc::Receiver<Command>, http: Http) -> Self {
+        let (device, workspace) = {
+            let replica = shared.replica.lock();
+            (replica.device().clone(), replica.identity().workspace)
+        };
+        Self {
+            shared,
+            commands,
+            http,
+            device,
+            workspace,
+            token: None,
+            socket: None,
+            connecting: None,
+            requests: JoinSet::new(),
+            wants_to_run: false,
+        }
+    }
+
+    pub(crate) async fn run(mut self) {
+        loop {
+            let until_wake = self.until_wake();
+            let done = tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Poke) => self.drive(|_| Ok(Vec::new())).await,
+                    Some(Command::Outputs(outputs)) => self.drive(|_| Ok(outputs)).await,
+                    Some(Command::Start) => {
+                        self.wants_to_run = true;
+                        self.event(Event::Start).await
+                    }
+                    Some(Command::Pause) => {
+                        self.wants_to_run = false;
+                        self.event(Event::Pause).await
+                    }
+                    Some(Command::Stop) | None => return,
+                },
+                heard = heard(&mut self.socket) => match heard {
+                    Heard::Message(bytes) => self.drive(move |replica| replica.message(&bytes)).await,
+                    Heard::Closed(code) => {
+                        self.socket = None;
+                        self.closed(code, 0).await
+                    }
+                },
+                Some(done) = self.requests.join_next() => match done {
+                    Ok(done) => self.done(done).await,
+                    Err(_) => Ok(()), // aborted
+                },
+                () = tokio::time::sleep(until_wake) => self.event(Event::Tick).await,
+            };
+            if let Err(error) = done {
+                self.rest(&error).await;
+            }
+        }
+    }
+
+    /// The store failed: nothing was lost, and nothing goes on until it works again.
+    async fn rest(&mut self, error: &StoreError) {
+        tracing::error!(%error, "the local store failed; trying again");
+        self.socket = None;
+        self.requests.abort_all();
+        tokio::time::sleep(STORE_RETRY).await;
+        let event = if self.wants_to_run { Event::Start } else { Event::Pause };
+        if let Err(error) = self.event(event).await {
+            tracing::error!(%error, "the local store still fails");
+        }
+    }
+
+    fn until_wake(&self) -> Duration {
+        const IDLE: Duration = Duration::from_secs(60);
+        let wake_at_ms = self.shared.replica.lock().wake_at_ms();
+        wake_at_ms.map_or(IDLE, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.shared.clock.now_ms())))
+    }
+
+    async fn event(&mut self, event: Event) -> Result<(), StoreError> {
+        self.drive(move |replica| replica.handle(event)).await
+    }
+
+    async fn closed(&mut self, code: Option<Code>, retry_after_ms: u64) -> Result<(), StoreError> {
+        if matches!(code, Some(Code::TokenExpired | Code::TokenInvalid)) {
+            self.token = None;
+        }
+        self.event(Event::Closed { code, retry_after_ms }).await
+    }
+
+    /// Runs `work` and everything that follows from it, off the threads that serve sockets; the replica is free for
+    /// the app between any two pieces.
+    async fn drive(
+        &mut self,
+        work: impl FnOnce(&mut Replica) -> Result<Vec<Output>, StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let ran = tokio::task::spawn_blocking(move || -> Result<Vec<Output>, StoreError> {
+            let mut outputs = {
+                let mut replica = shared.replica.lock();
+                let outputs = work(&mut replica);
+                shared.publish(&mut replica);
+                outputs?
+            };
+            loop {
+                let mut replica = shared.replica.lock();
+                if !replica.has_work() {
+                    return Ok(outputs);
+                }
+                let more = replica.work();
+                shared.publish(&mut replica);
+                outputs.extend(more?);
+            }
+        });
+        let outputs = match ran.await {
+            Ok(ran) => ran?,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        };
+        let mut outputs = VecDeque::from(outputs);
+        while let Some(output) = outputs.pop_front() {
+            self.carry_out(output);
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Connect => self.connect(),
+            Output::Disconnect => {
+                self.socket = None;
+                if let Some(connecting) = self.connecting.take() {
+                    connecting.abort();
+                }
+            }
+            Output::Hello(mut hello) => {
+                hello.token = Token(self.token.as_ref().map(|token| token.token.clone()).unwrap_or_default());
+                self.send(&ClientMessage::Hello(*hello));
+            }
+            Output::Send(message) => self.send(&message),
+            Output::ProposeLog(propose) => {
+                let (http, workspace) = (self.http.clone(), self.workspace);
+                let token = self.token.as_ref().map(|token| token.token.clone()).unwrap_or_default();
+                self.request(async move {
+                    let granted = http.propose_log(workspace, &token, &propose).await;
+                    Event::LogGranted(granted.map_err(|error| error.code().unwrap_or(Code::RetryLater)))
+                });
+            }
+            Output::Carry { records, create } => {
+                let http = self.http.clone();
+                self.request(async move { Event::Carried(carry(&http, &records, &create).await) });
+            }
+            Output::Post(record) => {
+                let http = self.http.clone();
+                self.request(async move {
+                    let posted = http.post_record(&record).await;
+                    Event::Posted(posted.map(|_| ()).map_err(|error| error.code().unwrap_or(Code::RetryLater)))
+                });
+            }
+        }
+    }
+
+    fn request(&mut self, request: impl Future<Output = Event> + Send + 'static) {
+        self.requests.spawn(async move { Done::Event(request.await) });
+    }
+
+    fn connect(&mut self) {
+        let (http, workspace, device) = (self.http.clone(), self.workspace, self.device.clone());
+        let fresh_at_ms = self.shared.clock.now_ms() + TOKEN_MARGIN_MS;
+        let token = self.token.clone().filter(|token| token.expires_at_ms > fresh_at_ms);
+        let connecting = self.requests.spawn(async move {
+            let connected = async {
+                let token = match token {
+                    Some(token) => token,
+                    None => http.session(workspace, &device).await?,
+                };
+                Ok((token, Socket::open(http.server(), workspace).await?))
+            };
+            Done::Connected(connected.await)
+        });
+        self.connecting = Some(connecting);
+    }
+
+    async fn done(&mut self, done: Done) -> Result<(), StoreError> {
+        match done {
+            Done::Event(event) => self.event(event).await,
+            Done::Connected(Ok((token, socket))) => {
+                self.connecting = None;
+                self.token = Some(token);
+                self.socket = Some(socket);
+                *self.shared.trouble.lock() = None;
+                self.event(Event::Opened).await
+            }
+            Done::Connected(Err(error)) => {
+                self.connecting = None;
+                tracing::debug!(%error, "not connected");
+                let (code, retry_after_ms) = (error.code(), error.retry_after_ms());
+                *self.shared.trouble.lock() = Some(error);
+                self.closed(code, retry_after_ms).await
+            }
+        }
+    }
+
+    fn send(&mut self, message: &ClientMessage) {
+        let sent = self.socket.as_ref().is_some_and(|socket| socket.send(message.encode()));
+        if !sent {
+            self.socket = None; // the machine's own timer notices
+        }
+    }
+}
+
+async fn heard(socket: &mut Option<Socket>) -> Heard {
+    match socket {
+        Some(socket) => socket.heard().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Brings the server what it lost; whether it took anything.
+async fn carry(http: &Http, records: &[Record], create: &CreateWorkspace) -> Result<bool, Code> {
+    let mut took = false;
+    for record in records {
+        match http.post_record(record).await {
+            Ok(_) => took = true,
+            Err(error) => match error.code() {
+                Some(Code::RosterMoved | Code::RosterInvalid) => {} // it has this one, or another in its place
+                Some(Code::NotFound) => return http.create(create).await.map(|_| true).or_else(exists),
+                code => return Err(code.unwrap_or(Code::RetryLater)),
+            },
+        }
+    }
+    Ok(took)
+}
+
+fn exists(error: TransportError) -> Result<bool, Code> {
+    match error.code() {
+        Some(Code::WorkspaceExists) => Ok(true), // another device was first
+        code => Err(code.unwrap_or(Code::RetryLater)),
+    }
+}

@@ -1,0 +1,289 @@
+//! A workspace on this device: its documents, how sync stands, who is in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use roost_shared::roster::{Scope, Status as DeviceStatus};
+use roost_shared::{Code, DeviceId, DocumentId, WorkspaceId};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::document::Document;
+use crate::error::Error;
+use crate::keys::link::ShareLink;
+use crate::replica::{InviteError, Replica};
+use crate::sync::{Notice, View};
+use crate::transport::http::Http;
+use crate::worker::{Command, Shared, Worker};
+
+/// Commands waiting for the worker; a poke that finds it full changes nothing, because one is waiting already.
+const COMMANDS_MAX: usize = 64;
+/// Notices a listener may lag behind before it loses the oldest.
+const NOTICES_MAX: usize = 256;
+
+/// An open workspace. Cheap to clone; the last clone dropped ends its sync.
+#[derive(Clone)]
+pub struct Workspace {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    commands: mpsc::Sender<Command>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+    workspace: WorkspaceId,
+    device: DeviceId,
+}
+
+/// How a workspace stands. `saved here` needs no field: a commit that returned is saved.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// A socket is live.
+    pub online: bool,
+    /// How many entries of the log were verified.
+    pub cursor: u64,
+    /// The number of the last entry, as the server last told it.
+    pub tail: Option<u64>,
+    /// Sealed envelopes on their way.
+    pub outbox: usize,
+    /// Whether everything on this device is durable on the server.
+    pub on_server: bool,
+    /// Whether, besides, everything on the server is here.
+    pub synced: bool,
+    /// The server contradicted itself: sync has stopped, the evidence is kept.
+    pub diverged: bool,
+    /// The roster has two branches.
+    pub forked: bool,
+    /// Entries whose content was put aside.
+    pub quarantined: u64,
+    /// Why the server does not let this device in.
+    pub blocked: Option<Code>,
+    /// What last went wrong on the way to the server.
+    pub trouble: Option<String>,
+}
+
+/// A device of the workspace.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its name, where this device can open it.
+    pub name: Option<String>,
+    /// What it may do.
+    pub scope: Scope,
+    /// Where it stands.
+    pub status: DeviceStatus,
+}
+
+/// A share link, and what `unlink` will know it by.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NewLink {
+    /// To be passed on, once.
+    pub link: ShareLink,
+    /// The invite's id.
+    pub id: DeviceId,
+    /// When it dies, ms since 1970.
+    pub expires_at_ms: u64,
+}
+
+impl Workspace {
+    pub(crate) fn start(replica: Replica, http: Http, clock: Arc<dyn Clock>) -> Self {
+        let (workspace, device) = (replica.identity().workspace, replica.device().device_id());
+        let shared = Arc::new(Shared {
+            view: watch::Sender::new(replica.view()),
+            replica: Mutex::new(replica),
+            clock,
+            notices: broadcast::Sender::new(NOTICES_MAX),
+            changed: broadcast::Sender::new(NOTICES_MAX),
+            trouble: Mutex::new(None),
+        });
+        let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
+        let worker = tokio::spawn(Worker::new(Arc::clone(&shared), waiting, http).run());
+        // What the store still had to merge.
+        let _ = commands.try_send(Command::Poke);
+        Self { inner: Arc::new(Inner { shared, commands, worker: Mutex::new(Some(worker)), workspace, device }) }
+    }
+
+    /// The workspace's id.
+    pub fn id(&self) -> WorkspaceId {
+        self.inner.workspace
+    }
+
+    /// This device's id.
+    pub fn device(&self) -> DeviceId {
+        self.inner.device
+    }
+
+    /// The server's address.
+    pub fn server(&self) -> String {
+        self.with(|replica| replica.identity().server.clone())
+    }
+
+    /// What this device may do; None once it was revoked.
+    pub fn scope(&self) -> Option<Scope> {
+        self.with(|replica| replica.scope())
+    }
+
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Replica) -> T) -> T {
+        let mut replica = self.inner.shared.replica.lock();
+        let done = work(&mut replica);
+        self.inner.shared.publish(&mut replica);
+        done
+    }
+
+    /// Tells the worker that there is something to do.
+    pub(crate) fn poke(&self) {
+        let _ = self.inner.commands.try_send(Command::Poke); // full: one is waiting already
+    }
+
+    /// The document of this name; the same on every device, even when two create it offline.
+    pub fn document(&self, name: &str) -> Result<Document, Error> {
+        let id = self.with(|replica| replica.named(name))?;
+        self.poke();
+        Ok(Document::new(self.clone(), id))
+    }
+
+    /// The documents the workspace lists, by name.
+    pub fn documents(&self) -> Result<Vec<(DocumentId, String)>, Error> {
+        Ok(self.with(Replica::names)?)
+    }
+
+    /// How things stand now.
+    pub fn status(&self) -> Status {
+        let trouble = self.inner.shared.trouble.lock().as_ref().map(ToString::to_string);
+        self.with(|replica| {
+            let view = replica.view();
+            let idle = !replica.has_work();
+            Status {
+                online: view.online,
+                cursor: view.cursor.0,
+                tail: view.tail.map(|tail| tail.0),
+                outbox: view.outbox,
+                on_server: view.outbox == 0 && !view.edited && idle,
+                synced: view.synced && idle,
+                diverged: view.diverged,
+                forked: view.forked,
+                quarantined: replica.store().quarantined().unwrap_or(0),
+                blocked: view.blocked,
+                trouble,
+            }
+        })
+    }
+
+    /// Changes each time [`Workspace::status`] may have.
+    pub fn watch_status(&self) -> watch::Receiver<View> {
+        self.inner.shared.view.subscribe()
+    }
+
+    /// What happens from now on. Dropping the receiver ends the subscription; one that lags loses the oldest.
+    pub fn events(&self) -> broadcast::Receiver<Notice> {
+        self.inner.shared.notices.subscribe()
+    }
+
+    pub(crate) fn changed(&self) -> broadcast::Receiver<DocumentId> {
+        self.inner.shared.changed.subscribe()
+    }
+
+    /// Waits until everything here is durable on the server and everything there is here.
+    pub async fn wait_synced(&self, timeout: Duration) -> Result<(), Error> {
+        self.wait_until(timeout, |status| status.synced).await
+    }
+
+    /// Waits until `holds`, however often things change on the way.
+    pub async fn wait_until(&self, timeout: Duration, holds: impl Fn(&Status) -> bool) -> Result<(), Error> {
+        let mut views = self.watch_status();
+        let waiting = async {
+            loop {
+                views.borrow_and_update();
+                if holds(&self.status()) {
+                    return Ok(());
+                }
+                views.changed().await.map_err(|_| Error::Closed)?;
+            }
+        };
+        tokio::time::timeout(timeout, waiting).await.map_err(|_| Error::TimedOut)?
+    }
+
+    /// Syncs in the background from now on.
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.inner.commands.send(Command::Start).await.map_err(|_| Error::Closed)
+    }
+
+    /// Stops syncing until [`Workspace::resume`]. Edits go on, and are kept.
+    pub async fn pause(&self) -> Result<(), Error> {
+        self.inner.commands.send(Command::Pause).await.map_err(|_| Error::Closed)
+    }
+
+    /// Ends sync and waits for it to end. Clones of this handle still read and edit; they no longer sync.
+    pub async fn close(self) {
+        let _ = self.inner.commands.send(Command::Stop).await;
+        let worker = self.inner.worker.lock().take();
+        if let Some(worker) = worker {
+            let _ = worker.await;
+        }
+    }
+
+    /// Uses another address of the same server, or another server, from the next opening on.
+    pub fn set_server(&self, server: &str, allow_http: bool) -> Result<(), Error> {
+        let server = crate::transport::origin(server, allow_http)?;
+        Ok(self.with(|replica| replica.set_server(&server))?)
+    }
+
+    /// Makes a share link that works once, until `expires_at_ms`. Needs the server: the invite counts once it is in the
+    /// log.
+    pub async fn share(&self, scope: Scope, expires_in: Duration, timeout: Duration) -> Result<NewLink, Error> {
+        let deadline = tokio::time::Instant::now() + timeout;
+        let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
+        let expires_at_ms =
+            self.inner.shared.clock.now_ms() + u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX / 2);
+        let link = self.with(|replica| replica.new_link())?;
+        loop {
+            self.wait_synced(left()).await?;
+            let proposed = self.with(|replica| replica.invite(link.invite(), scope, expires_at_ms));
+            match proposed {
+                Ok(outputs) => {
+                    self.inner.commands.send(Command::Outputs(outputs)).await.map_err(|_| Error::Closed)?;
+                }
+                // Another record is on its way: ours is built on it, once it is in.
+                Err(InviteError::Busy) => {
+                    self.poke();
+                    self.settled(left()).await?;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
+            self.settled(left()).await?;
+            if self.with(|replica| replica.is_invited(link.invite())) {
+                return Ok(NewLink { id: link.invite().keys().device_id(), link, expires_at_ms });
+            }
+        }
+    }
+
+    /// Waits until no roster record of ours is on its way.
+    async fn settled(&self, timeout: Duration) -> Result<(), Error> {
+        let is_settled = |_: &Status| {
+            self.with(|replica| !replica.machine().is_proposing() && !replica.held().roster().has_newcomer())
+        };
+        self.wait_until(timeout, is_settled).await
+    }
+
+    /// Everyone in the workspace, and who was.
+    pub fn devices(&self) -> Vec<DeviceInfo> {
+        self.with(|replica| {
+            let names = replica.device_names();
+            let members = replica.held().roster().members();
+            let described = members.zip(names).map(|(member, (id, name))| DeviceInfo {
+                id,
+                name: name.filter(|name| !name.is_empty()),
+                scope: member.device.scope,
+                status: member.device.status,
+            });
+            described.collect()
+        })
+    }
+}
