@@ -101,8 +101,9 @@ pub enum Command {
         document: String,
         /// Keys with dots between
         path: String,
-        /// The value
-        json: String,
+        /// The value, as JSON
+        #[arg(value_name = "JSON")]
+        value: String,
     },
     /// Print a document's text, exactly
     Cat {

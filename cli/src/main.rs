@@ -43,7 +43,7 @@ async fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
                 Command::Join { name, link } => commands::join(cli, output, name, link).await,
                 Command::Docs => commands::docs(cli, output).await,
                 Command::Get { document, path } => commands::get(cli, document, path.as_deref()).await,
-                Command::Set { document, path, json } => commands::set(cli, output, document, path, json).await,
+                Command::Set { document, path, value } => commands::set(cli, output, document, path, value).await,
                 Command::Cat { document } => commands::cat(cli, document).await,
                 Command::Insert { document, position, text } => {
                     commands::insert(cli, output, document, *position, text).await

@@ -1,11 +1,15 @@
 //! The only reader of the machine's time and randomness, so that a simulator can give both.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Time and randomness.
 pub trait Clock: Send + Sync + 'static {
-    /// Milliseconds since 1970. It may jump: nothing that must be right depends on it.
+    /// Milliseconds since 1970. It may jump: it dates the history, and nothing that must be right depends on it.
     fn now_ms(&self) -> u64;
+
+    /// Milliseconds since some moment; never falls, never jumps. Every timer runs by it.
+    fn monotonic_ms(&self) -> u64;
 
     /// Fills `bytes` with randomness fit for keys.
     fn fill(&self, bytes: &mut [u8]);
@@ -34,6 +38,12 @@ impl Clock for SystemClock {
     fn now_ms(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the one reader of OS time")]
+    fn monotonic_ms(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        u64::try_from(START.get_or_init(Instant::now).elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     #[expect(clippy::expect_used, reason = "without randomness there are no keys: nothing sensible can go on")]

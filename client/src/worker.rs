@@ -153,7 +153,7 @@ impl Worker {
     fn until_wake(&self) -> Duration {
         const IDLE: Duration = Duration::from_secs(60);
         let wake_at_ms = self.shared.replica.lock().wake_at_ms();
-        wake_at_ms.map_or(IDLE, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.shared.clock.now_ms())))
+        wake_at_ms.map_or(IDLE, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.shared.clock.monotonic_ms())))
     }
 
     async fn event(&mut self, event: Event) -> Result<(), StoreError> {

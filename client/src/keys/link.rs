@@ -44,7 +44,7 @@ impl Invite {
     }
 
     /// The invite device's seed.
-    pub(crate) fn seed(&self) -> Seed {
+    pub fn seed(&self) -> Seed {
         Seed(self.derive(b"roost/v1/invite\0"))
     }
 

@@ -118,7 +118,7 @@ impl Replica {
         }
         self.changed.push(id);
         self.compact(id)?;
-        let step = self.machine.handle(self.clock.now_ms(), Event::Edited);
+        let step = self.machine.handle(self.clock.monotonic_ms(), Event::Edited);
         debug_assert!(step.writes.is_empty(), "an edit alone changes nothing in the machine's tables");
         for effect in step.effects {
             // Sealing is work of its own; nothing else follows from an edit.

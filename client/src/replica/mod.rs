@@ -120,7 +120,7 @@ impl Replica {
         if self.broken {
             self.recover()?;
         }
-        let step = self.machine.handle(self.clock.now_ms(), event);
+        let step = self.machine.handle(self.clock.monotonic_ms(), event);
         self.carry_out(step)
     }
 
@@ -271,7 +271,7 @@ impl Replica {
         })
     }
 
-    /// When [`Event::Tick`] is due, by the clock's time.
+    /// When [`Event::Tick`] is due, by the clock's monotonic time.
     pub fn wake_at_ms(&self) -> Option<u64> {
         self.machine.wake_at_ms()
     }

@@ -105,6 +105,11 @@ impl Store {
             .map_err(|error| StoreError::Corrupt { path: PathBuf::new(), what: error.to_string() })
     }
 
+    /// The file as SQLite would write it: a copy to look at or to keep.
+    pub fn image(&self) -> Result<Vec<u8>, StoreError> {
+        Ok(self.connection.serialize("main")?.to_vec())
+    }
+
     /// Gives the connection back, as a crash would: what was not committed is gone.
     pub fn into_connection(self) -> Connection {
         self.connection

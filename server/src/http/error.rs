@@ -74,7 +74,10 @@ impl IntoResponse for ApiError {
         let mut random = [0; 8];
         let _ = getrandom::fill(&mut random); // an id that repeats is no reason to fail twice
         let request_id = hex::encode(random);
-        tracing::info!(code = %self.code, %request_id, "refused");
+        if self.code != Code::NonceInvalid {
+            // A nonce handed out is no refusal worth a line.
+            tracing::info!(code = %self.code, %request_id, "refused");
+        }
         let retry_after_ms = self.code.is_retryable().then_some(1_000);
         let problem = Problem {
             kind: format!("about:blank#{}", self.code),

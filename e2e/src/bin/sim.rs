@@ -1,0 +1,40 @@
+//! Runs seeds: `sim SEED` one of them with its last lines, `sim --from A --count N` many, `sim` all night.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |text: &String| text.parse::<u64>().ok();
+    let value = |flag: &str| arguments.iter().position(|argument| argument == flag).and_then(|at| number(arguments.get(at + 1)?));
+    if let Some(seed) = arguments.first().and_then(number) {
+        return report(seed, true);
+    }
+    let from = value("--from").unwrap_or(0);
+    let count = value("--count").unwrap_or(u64::MAX - from);
+    for seed in from..from + count {
+        if report(seed, false) != ExitCode::SUCCESS {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn report(seed: u64, is_verbose: bool) -> ExitCode {
+    let outcome = roost_e2e::sim::run(seed, None);
+    let mut out = std::io::stdout().lock();
+    let fine = outcome.verdicts.is_empty();
+    if is_verbose || !fine {
+        for line in &outcome.last_lines {
+            let _ = writeln!(out, "{line}");
+        }
+        for verdict in &outcome.verdicts {
+            let _ = writeln!(out, "WRONG: {verdict}");
+        }
+    }
+    if is_verbose || !fine || seed % 100 == 0 {
+        let (events, entries, journal) = (outcome.events, outcome.entries, outcome.journal);
+        let _ = writeln!(out, "seed {seed}: {events} events, {entries} entries, journal {journal:016x}");
+    }
+    if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

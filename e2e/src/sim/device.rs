@@ -1,0 +1,174 @@
+//! A simulated device: the real replica over real SQLite in memory, and what its person typed.
+
+use std::sync::Arc;
+
+use roost::DocumentId;
+use roost::keys::KeyPair;
+use roost::loro::{LoroDoc, LoroResult};
+use roost::replica::{Choices, Replica};
+use roost::store::{Durability, Store};
+use roost_shared::hash::Hash;
+use rusqlite::Connection;
+
+use super::clock::SimClock;
+use super::plant::Plant;
+use super::random::Random;
+
+/// The documents people edit.
+pub const DOCUMENTS: [&str; 3] = ["notes", "todos", "diary"];
+/// The root map that holds one key an edit: whatever else happens, none of them may go missing.
+const MARKS: &str = "marks";
+
+/// An edit that was committed.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    pub document: &'static str,
+    pub key: String,
+}
+
+/// One device.
+pub struct Device {
+    pub number: usize,
+    pub keys: KeyPair,
+    pub clock: Arc<SimClock>,
+    /// None while its process is dead.
+    pub replica: Option<Replica>,
+    /// The file of a dead process.
+    file: Option<Connection>,
+    /// Counts sockets: what belongs to an earlier one is void.
+    pub socket: u64,
+    /// Whether the network reaches the server.
+    pub is_connected: bool,
+    pub marks: Vec<Mark>,
+    edits: u64,
+    plant: Option<Plant>,
+    /// With [`Plant::CommitNotDurable`]: the file as it was some commits ago.
+    earlier: Option<Vec<u8>>,
+}
+
+impl Device {
+    pub fn new(number: usize, store: Store, clock: Arc<SimClock>, plant: Option<Plant>) -> Self {
+        let replica = open(store, &clock);
+        let keys = replica.device().clone();
+        Self {
+            number,
+            keys,
+            clock,
+            replica: Some(replica),
+            file: None,
+            socket: 0,
+            is_connected: true,
+            marks: Vec::new(),
+            edits: 0,
+            plant,
+            earlier: None,
+        }
+    }
+
+    pub fn replica(&mut self) -> Option<&mut Replica> {
+        self.replica.as_mut()
+    }
+
+    /// The process dies between two steps. What was committed stays in the file.
+    pub fn crash(&mut self) {
+        if let Some(replica) = self.replica.take() {
+            self.file = Some(replica.into_store().into_connection());
+            self.socket += 1;
+        }
+    }
+
+    /// The process starts again, and the person's edits must all be there.
+    pub fn start(&mut self) -> Result<(), String> {
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        match self.plant {
+            Some(Plant::CursorAheadOfBytes) => {
+                let _ = file.execute("DELETE FROM inbox", []);
+            }
+            Some(Plant::CommitNotDurable) => {
+                if let Some(earlier) = self.earlier.take() {
+                    let mut restored = Connection::open_in_memory().map_err(|error| error.to_string())?;
+                    let image = std::io::Cursor::new(&earlier);
+                    let loaded = restored.deserialize_read_exact("main", image, earlier.len(), false);
+                    loaded.map_err(|error| error.to_string())?;
+                    file = restored;
+                }
+            }
+            _ => {}
+        }
+        let store = Store::over(file, Durability::Process).map_err(|error| error.to_string())?;
+        self.replica = Some(open(store, &self.clock));
+        self.check_marks().map_err(|missing| format!("after a crash {missing}"))
+    }
+
+    /// Types something into one of the documents.
+    pub fn edit(&mut self, random: &mut Random) -> Result<(), String> {
+        let document = DOCUMENTS[random.index(DOCUMENTS.len())];
+        let key = format!("{}-{}", self.number, self.edits);
+        let Some(replica) = self.replica.as_mut() else { return Ok(()) };
+        if self.plant == Some(Plant::CommitNotDurable) && self.edits % 4 == 0 {
+            self.earlier = replica.store().image().ok();
+        }
+        let Ok(id) = replica.named(document) else { return Ok(()) }; // read only, or no key yet
+        if replica.scope() != Some(roost::Scope::ReadWrite) {
+            return Ok(());
+        }
+        self.edits += 1;
+        let (place, what) = (random.next(), random.below(4));
+        replica.edit(id, |loro| type_something(loro, &key, place, what)).map_err(|error| error.to_string())?;
+        self.marks.push(Mark { document, key });
+        Ok(())
+    }
+
+    /// Everything this device's person typed is in its documents.
+    pub fn check_marks(&mut self) -> Result<(), String> {
+        let marks = self.marks.clone();
+        self.has_marks(&marks).map_err(|missing| format!("device {} lost its own edit {missing}", self.number))
+    }
+
+    /// Whether all of these edits are here; the first that is not.
+    pub fn has_marks(&mut self, marks: &[Mark]) -> Result<(), String> {
+        let Some(replica) = self.replica.as_mut() else { return Ok(()) };
+        for document in DOCUMENTS {
+            let id = replica.named(document).map_err(|error| error.to_string())?;
+            let missing = replica.read(id, |loro| {
+                let held = loro.get_map(MARKS);
+                let mut wanted = marks.iter().filter(|mark| mark.document == document);
+                wanted.find(|mark| held.get(&mark.key).is_none()).map(|mark| mark.key.clone())
+            });
+            if let Some(missing) = missing.map_err(|error| error.to_string())? {
+                return Err(format!("{missing} of {document}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The digest of each document.
+    pub fn digests(&mut self) -> Vec<Hash> {
+        let Some(replica) = self.replica.as_mut() else { return Vec::new() };
+        let ids: Vec<DocumentId> = DOCUMENTS.iter().filter_map(|name| replica.named(name).ok()).collect();
+        ids.into_iter().filter_map(|id| replica.digest(id).ok()).map(|(digest, _)| digest).collect()
+    }
+}
+
+fn open(store: Store, clock: &Arc<SimClock>) -> Replica {
+    let clock: Arc<dyn roost::clock::Clock> = Arc::<SimClock>::clone(clock);
+    let opened = Replica::open(store, clock, Choices::default());
+    match opened {
+        Ok(Some(replica)) => replica,
+        Ok(None) => panic!("the store was never filled"),
+        Err(error) => panic!("the store does not open: {error}"),
+    }
+}
+
+fn type_something(loro: &LoroDoc, key: &str, place: u64, what: u64) -> LoroResult<()> {
+    loro.get_map(MARKS).insert(key, i64::try_from(place % 1_000).unwrap_or(0))?;
+    let text = loro.get_text("text");
+    let len = text.len_unicode();
+    let at = usize::try_from(place % (len as u64 + 1)).unwrap_or(0);
+    match what {
+        0 if len > 8 => text.delete(at.min(len - 4), 4),
+        1 => loro.get_map("root").ensure_mergeable_map("shared")?.insert("last", key),
+        2 => loro.get_list("list").push(key),
+        _ => text.insert(at, key),
+    }
+}

@@ -1,0 +1,44 @@
+//! The simulator: one seed in, one journal out.
+//!
+//! N devices (the real machine and replica over real SQLite in memory) and the real session and store rules over the
+//! memory store, one heap of events, one clock. Chaos first: a network that delays, resets and partitions, crashes
+//! between any two steps, clocks that jump, joins and epochs racing appends, in some seeds a server restored from a
+//! backup. Safety is checked all along. Then the world heals, and everything must come to rest: liveness.
+
+mod chaos;
+mod clock;
+mod device;
+mod judge;
+mod network;
+mod plant;
+mod random;
+mod rest;
+mod server;
+mod transport;
+mod world;
+
+pub use self::plant::Plant;
+use self::world::World;
+
+/// What became of a seed.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What was seen to be wrong; empty when all is well.
+    pub verdicts: Vec<String>,
+    /// A hash over every line of the journal: equal for equal seeds.
+    pub journal: u64,
+    /// The last lines of it.
+    pub last_lines: Vec<String>,
+    /// How many events it took.
+    pub events: u64,
+    /// How many entries the log has at the end.
+    pub entries: u64,
+}
+
+/// Runs one seed.
+pub fn run(seed: u64, plant: Option<Plant>) -> Outcome {
+    let mut world = World::new(seed, plant);
+    world.chaos();
+    world.heal();
+    world.finish()
+}

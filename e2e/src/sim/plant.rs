@@ -1,0 +1,45 @@
+//! Bugs planted on purpose, to show that the simulator would find them. Each is a wrapper around something real.
+
+/// A bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Plant {
+    /// The server acknowledges before it commits; a crash loses the rest.
+    AckBeforeCommit,
+    /// A device stores its cursor, and the bytes below it in another transaction.
+    CursorAheadOfBytes,
+    /// A device sends again under a new number what may already be in the log.
+    ResendUnderNewNumber,
+    /// The server looks at the epoch before it looks whether it has the entry.
+    EpochBeforeDedupe,
+    /// The server forgets what it has.
+    NoDedupe,
+    /// Every opening of a document uses one Loro peer id.
+    ReusedPeer,
+    /// A device repairs the one refusal it was given, instead of by Resync.
+    RepairOneByOne,
+    /// A reader that was busy is not woken again.
+    LostWake,
+    /// A device's commit returns before it is durable.
+    CommitNotDurable,
+    /// Two devices redeem one link.
+    RedeemTwice,
+    /// The server ignores `if_tail` and the number's order, and takes whatever comes.
+    NoAuthorOrder,
+}
+
+impl Plant {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::AckBeforeCommit,
+        Self::CursorAheadOfBytes,
+        Self::ResendUnderNewNumber,
+        Self::EpochBeforeDedupe,
+        Self::NoDedupe,
+        Self::ReusedPeer,
+        Self::RepairOneByOne,
+        Self::LostWake,
+        Self::CommitNotDurable,
+        Self::RedeemTwice,
+        Self::NoAuthorOrder,
+    ];
+}

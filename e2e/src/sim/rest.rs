@@ -1,0 +1,119 @@
+//! The world heals, and must come to rest with nothing lost.
+
+use std::collections::BTreeMap;
+
+use roost::keys::ring::KeyRing;
+use roost::keys::seal;
+use roost::loro::LoroDoc;
+use roost_server::store::Store as _;
+use roost_shared::plaintext::{Compression, Head};
+use roost_shared::{Cursor, Envelope};
+
+use super::clock::EPOCH_MS;
+use super::world::{World, wait};
+
+/// Two backoff caps and a margin for slow messages and one lost answer's timeout.
+const REST_MS: u64 = 100_000;
+
+impl World {
+    /// No more faults; everyone is up and connected.
+    pub fn heal(&mut self) {
+        if self.is_condemned() {
+            return;
+        }
+        self.is_healing = true;
+        self.server_is_up = true;
+        self.note(|| "heal".to_owned());
+        for device in 0..self.devices.len() {
+            self.start_device(device);
+            if !self.devices[device].is_connected {
+                self.reconnect(device);
+            }
+        }
+        let until = self.now().max(EPOCH_MS) + REST_MS;
+        self.run_until(until);
+        if !self.is_condemned() {
+            self.check_rest();
+        }
+    }
+
+    fn check_rest(&mut self) {
+        wait(self.store.check(self.workspace));
+        let marks = self.marks();
+        let Ok(Some(workspace)) = wait(self.store.workspace(self.workspace)) else {
+            return self.verdict("the workspace is gone".to_owned());
+        };
+        let mut first = None;
+        for device in 0..self.devices.len() {
+            let Some(replica) = self.devices[device].replica() else {
+                self.verdict(format!("device {device} is dead"));
+                continue;
+            };
+            let (view, has_work) = (replica.view(), replica.has_work());
+            let (log, cursor, root) =
+                (replica.machine().log().id, replica.machine().log().cursor(), replica.machine().log().frontier.root());
+            if !view.synced || has_work {
+                self.verdict(format!("device {device} did not come to rest: {view:?}"));
+            }
+            if (log, cursor, root) != (workspace.log(), workspace.tail(), workspace.frontier.root()) {
+                self.verdict(format!("device {device} stands at {cursor} of {}", workspace.tail()));
+            }
+            if let Err(missing) = self.devices[device].has_marks(&marks) {
+                self.verdict(format!("device {device} lacks an edit: {missing}"));
+            }
+            let digests = self.devices[device].digests();
+            self.note(|| format!("device {device} rests at {cursor} with {digests:?}"));
+            match &first {
+                None => first = Some(digests),
+                Some(first) if *first != digests => self.verdict(format!("device {device} holds other documents")),
+                Some(_) => {}
+            }
+        }
+        if !self.was_restored {
+            self.check_no_double();
+        }
+    }
+
+    /// Where no history was lost, every operation stands in the log exactly once.
+    fn check_no_double(&mut self) {
+        let keys = self.devices[0].keys.clone();
+        let Some(replica) = self.devices[0].replica() else { return };
+        let ring = KeyRing::open(replica.held().records(), &[&keys]);
+        let mut seen: BTreeMap<(String, u64), Vec<(i32, i32, u64)>> = BTreeMap::new();
+        let mut cursor = Cursor::START;
+        while let Ok(page) = wait(self.store.read(self.workspace, cursor, 1 << 20)) {
+            let Some(last) = page.entries.last().map(|entry| entry.seq.cursor()) else { break };
+            cursor = last;
+            for entry in page.entries {
+                let Some(envelope) = entry.body.and_then(|bytes| Envelope::parse(bytes).ok()) else { continue };
+                for (peer, start, end) in operations(&ring, &envelope) {
+                    let document = envelope.header().document.to_string();
+                    seen.entry((document, peer)).or_default().push((start, end, entry.seq.get()));
+                }
+            }
+        }
+        for ((document, peer), mut ranges) in seen {
+            ranges.sort_unstable();
+            for pair in ranges.windows(2) {
+                let [(_, end, one), (start, _, other)] = pair else { continue };
+                if start < end {
+                    self.verdict(format!("entries {one} and {other} hold the same operations of {peer} in {document}"));
+                }
+            }
+        }
+    }
+}
+
+/// The operations an entry holds: peer, first counter, end.
+fn operations(ring: &KeyRing, envelope: &Envelope) -> Vec<(u64, i32, i32)> {
+    let opened = ring.get(envelope.header().epoch).and_then(|key| seal::plaintext(key, envelope).ok());
+    let Some(plaintext) = opened.filter(|_| envelope.header().kind.is_sealed()) else { return Vec::new() };
+    let Ok((head, body)) = Head::parse(&plaintext) else { return Vec::new() };
+    let bytes = match head.compression {
+        Compression::None => body.to_vec(),
+        Compression::Zstd => zstd::decode_all(body).unwrap_or_default(),
+    };
+    let Ok(meta) = LoroDoc::decode_import_blob_meta(&bytes, false) else { return Vec::new() };
+    let end = meta.partial_end_vv.iter();
+    end.map(|(peer, end)| (*peer, meta.partial_start_vv.get(peer).copied().unwrap_or(0), *end)).collect()
+}

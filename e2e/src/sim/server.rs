@@ -1,0 +1,197 @@
+//! The server's side: the real session, with the store's answers a little later.
+
+use roost_server::access::Admission;
+use roost_server::fanout::Wake;
+use roost_server::session::{Effect, Event, Session};
+use roost_server::store::{Appended, Page, Refusal, Store as _};
+use roost_shared::roster::Status;
+use roost_shared::wire::message::ServerMessage;
+use roost_shared::{Code, DeviceId, LogId};
+
+use super::plant::Plant;
+use super::world::{Happening, World, wait};
+
+/// One socket as the server has it.
+pub struct Conversation {
+    pub device: usize,
+    pub socket: u64,
+    session: Session,
+    nonce: [u8; 32],
+    who: Option<DeviceId>,
+    is_subscribed: bool,
+    is_woken: bool,
+    log: Option<LogId>,
+    /// Bytes keep their order.
+    pub to_server_at: u64,
+    to_device_at: u64,
+}
+
+/// What a session asked for brings back.
+pub enum Done {
+    Admitted(Result<Box<Admission>, Code>),
+    Appended { id: u64, outcome: Result<Appended, Refusal> },
+    Page(Result<Page, Refusal>),
+    Checked(bool),
+}
+
+impl Conversation {
+    pub fn new(device: usize, socket: u64, now: u64) -> Self {
+        let (session, _) = Session::open([0; 32]);
+        Self {
+            device,
+            socket,
+            session,
+            nonce: [0; 32],
+            who: None,
+            is_subscribed: false,
+            is_woken: false,
+            log: None,
+            to_server_at: now,
+            to_device_at: now,
+        }
+    }
+}
+
+impl World {
+    pub fn greet(&mut self, conversation: u64) {
+        let mut nonce = [0; 32];
+        self.random.fill(&mut nonce);
+        let Some(held) = self.conversations.get_mut(&conversation) else { return };
+        let (session, challenge) = Session::open(nonce);
+        held.session = session;
+        held.nonce = nonce;
+        self.carry_out(conversation, vec![challenge]);
+    }
+
+    pub fn to_server(&mut self, conversation: u64, bytes: &[u8]) {
+        self.handle(conversation, Event::Message(bytes));
+    }
+
+    fn handle(&mut self, conversation: u64, event: Event<'_>) {
+        let Some(held) = self.conversations.get_mut(&conversation) else { return };
+        let effects = held.session.handle(event);
+        self.carry_out(conversation, effects);
+    }
+
+    fn carry_out(&mut self, conversation: u64, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(message) => self.say(conversation, &message),
+                Effect::Close(_) => {
+                    let Some(held) = self.conversations.remove(&conversation) else { return };
+                    let delay = self.latency();
+                    let at = held.to_device_at.max(self.now() + delay);
+                    self.at(at, Happening::Closed { device: held.device, socket: held.socket });
+                }
+                effect => {
+                    if let Effect::Admit(hello) = &effect
+                        && let Some(held) = self.conversations.get_mut(&conversation)
+                    {
+                        held.who = Some(hello.device);
+                        held.is_subscribed = true; // before the look, as the server does it
+                    }
+                    let delay = self.random.between(0, 20);
+                    self.after(delay, Happening::Perform { conversation, effect: Box::new(effect) });
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, conversation: u64, message: &ServerMessage) {
+        let delay = self.latency();
+        let now = self.now();
+        let Some(held) = self.conversations.get_mut(&conversation) else { return };
+        held.to_device_at = held.to_device_at.max(now + delay);
+        let (at, device, socket) = (held.to_device_at, held.device, held.socket);
+        if self.devices[device].is_connected {
+            self.at(at, Happening::ToDevice { device, socket, bytes: message.encode() });
+        }
+    }
+
+    /// The store does it now; the answer is on its way, and the socket may be gone by then.
+    pub fn perform(&mut self, conversation: u64, effect: Effect) {
+        let now_ms = self.now();
+        let done = match effect {
+            Effect::Append { id, append } => {
+                // Detached: it goes on if the socket goes.
+                let outcome = wait(self.store.append(append));
+                let device = self.conversations.get(&conversation).map(|held| held.device);
+                self.note(|| format!("append of device {device:?}: {outcome:?}"));
+                if outcome.is_ok() {
+                    self.wake_all();
+                }
+                if !self.is_healing && self.random.one_in(10) {
+                    return self.reset(conversation); // after the commit, before the reply
+                }
+                Done::Appended { id, outcome }
+            }
+            Effect::Admit(hello) => {
+                let Some(held) = self.conversations.get(&conversation) else { return };
+                let nonce = held.nonce;
+                let admitted = wait(self.access.admit(&self.shared, &hello, &nonce, now_ms));
+                if let (Ok(admission), Some(held)) = (&admitted, self.conversations.get_mut(&conversation)) {
+                    held.log = Some(admission.workspace.log());
+                }
+                Done::Admitted(admitted.map(Box::new))
+            }
+            Effect::Read { after, max_bytes } => {
+                // Small pages, so that there are many.
+                let max_bytes = max_bytes.min(4 * 1024);
+                Done::Page(wait(self.store.read(self.workspace, after, max_bytes)))
+            }
+            Effect::Check => {
+                let Some(device) = self.conversations.get(&conversation).and_then(|held| held.who) else { return };
+                let found = wait(self.store.device(self.workspace, device)).ok().flatten();
+                Done::Checked(found.is_some_and(|device| device.status == Status::Active))
+            }
+            Effect::Renew(_) | Effect::Send(_) | Effect::Close(_) => return,
+        };
+        let delay = self.random.between(0, 20);
+        self.after(delay, Happening::Done { conversation, done: Box::new(done) });
+    }
+
+    pub fn done(&mut self, conversation: u64, done: Done) {
+        let event = match done {
+            Done::Admitted(admitted) => Event::Admitted(admitted),
+            Done::Appended { id, outcome } => Event::Appended { id, outcome },
+            Done::Page(page) => Event::Page(page),
+            Done::Checked(is_in) => Event::Checked(is_in),
+        };
+        self.handle(conversation, event);
+    }
+
+    /// Level-triggered: a conversation is told once how things stand, however often it is woken.
+    pub fn wake_all(&mut self) {
+        let waiting: Vec<u64> =
+            self.conversations.iter().filter(|(_, held)| held.is_subscribed && !held.is_woken).map(|(n, _)| *n).collect();
+        for conversation in waiting {
+            if self.plant == Some(Plant::LostWake) && self.random.one_in(3) {
+                continue;
+            }
+            if let Some(held) = self.conversations.get_mut(&conversation) {
+                held.is_woken = true;
+            }
+            let delay = self.random.between(0, 30);
+            self.after(delay, Happening::Woken { conversation });
+        }
+    }
+
+    pub fn woken(&mut self, conversation: u64) {
+        let Ok(Some(workspace)) = wait(self.store.workspace(self.workspace)) else { return };
+        let Some(held) = self.conversations.get_mut(&conversation) else { return };
+        held.is_woken = false;
+        let wake = Wake {
+            tail: workspace.tail(),
+            roster: workspace.roster.version(),
+            log: held.log.map(|_| workspace.log()),
+        };
+        self.handle(conversation, Event::Woken(wake));
+    }
+
+    /// The line breaks: both sides learn of it, each in its own time.
+    pub fn reset(&mut self, conversation: u64) {
+        let Some(held) = self.conversations.remove(&conversation) else { return };
+        let delay = self.latency();
+        self.after(delay, Happening::Closed { device: held.device, socket: held.socket });
+    }
+}
