@@ -32,6 +32,7 @@ impl Machine {
         let before = self.log.cursor();
         // Roots of this very page, for bases within it.
         let mut roots = past_roots.clone();
+        roots.insert(before.0, self.log.frontier.root());
         let mut inbox = false;
         for item in items {
             let taken = match item {

@@ -318,8 +318,10 @@ impl Machine {
         }
         if self.outbox.is_empty() {
             self.seal(step);
-        } else if let Some(batch) = self.outbox.send(now_ms) {
-            let if_tail = (self.resync == Some(Stage::Reseal)).then(|| self.log.cursor().0);
+            return;
+        }
+        let if_tail = (self.resync == Some(Stage::Reseal)).then(|| self.log.cursor().0);
+        if let Some(batch) = self.outbox.send(now_ms, if_tail) {
             step.effect(Effect::append(batch.id, if_tail, batch.envelopes));
         }
     }

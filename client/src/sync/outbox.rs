@@ -21,7 +21,10 @@ struct Sent {
     id: u64,
     /// Up to this author_seq.
     until: u64,
+    if_tail: Option<u64>,
     deadline_ms: u64,
+    /// Whether it was acknowledged. Its entries may be met before that; the next Append waits for both.
+    is_acked: bool,
 }
 
 /// An Append to be sent.
@@ -52,7 +55,7 @@ impl Outbox {
     }
 
     /// The first rows, as many as one Append takes; the same bytes again on a new socket.
-    pub(super) fn send(&mut self, now_ms: u64) -> Option<Batch> {
+    pub(super) fn send(&mut self, now_ms: u64, if_tail: Option<u64>) -> Option<Batch> {
         if self.sent.is_some() || self.rows.is_empty() {
             return None;
         }
@@ -66,8 +69,31 @@ impl Outbox {
             until = row.author_seq;
         }
         self.last_id += 1;
-        self.sent = Some(Sent { id: self.last_id, until, deadline_ms: now_ms + APPEND_TIMEOUT_MS });
+        let deadline_ms = now_ms + APPEND_TIMEOUT_MS;
+        self.sent = Some(Sent { id: self.last_id, until, if_tail, deadline_ms, is_acked: false });
         Some(Batch { id: self.last_id, envelopes })
+    }
+
+    /// The Append in flight is durable.
+    pub(super) fn acked(&mut self, id: u64) {
+        if let Some(sent) = self.sent.as_mut().filter(|sent| sent.id == id) {
+            sent.is_acked = true;
+        }
+        self.finish_sent();
+    }
+
+    /// The condition the Append in flight was sent on.
+    pub(super) fn if_tail(&self) -> Option<u64> {
+        self.sent.as_ref().and_then(|sent| sent.if_tail)
+    }
+
+    fn finish_sent(&mut self) {
+        let is_done = |sent: &Sent| {
+            sent.is_acked && self.rows.front().is_none_or(|row| row.author_seq > sent.until)
+        };
+        if self.sent.as_ref().is_some_and(is_done) {
+            self.sent = None;
+        }
     }
 
     /// Whether an answer with this id is to what is in flight.
@@ -93,10 +119,7 @@ impl Outbox {
     /// Its entry was met: the row goes.
     pub(super) fn met(&mut self, author_seq: u64) {
         self.rows.retain(|row| row.author_seq != author_seq);
-        let done = self.sent.as_ref().is_some_and(|sent| self.rows.front().is_none_or(|row| row.author_seq > sent.until));
-        if done {
-            self.sent = None;
-        }
+        self.finish_sent();
     }
 
     pub(super) fn clear(&mut self) {

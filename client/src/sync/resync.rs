@@ -29,8 +29,8 @@ impl Machine {
         if !keeps {
             self.enter(Some(Stage::Read), step);
         }
-        if code == Code::TailMoved {
-            self.told = None; // the stream is about to say where the tail is now
+        if code == Code::TailMoved && self.outbox.if_tail() == Some(self.log.cursor().0) {
+            self.told = None; // entries are on their way, and then the tail
         }
         if keeps || self.refusals > REFUSALS_MAX {
             step.effect(Effect::Disconnect);

@@ -157,8 +157,8 @@ impl Machine {
             (Connection::Live, ServerMessage::Refused { id, code, retry_after_ms }) if self.outbox.is_ours(id) => {
                 self.refused(now_ms, code, retry_after_ms, step);
             }
-            // Durable; the row goes when its entry is met, which is on its way.
-            (Connection::Live, ServerMessage::Appended { .. }) => {}
+            // Durable; the rows go when their entries are met, which are on their way.
+            (Connection::Live, ServerMessage::Appended { id, .. }) => self.outbox.acked(id),
             // Presence and Seen are not used yet; anything else is from a socket that was given up.
             _ => {}
         }

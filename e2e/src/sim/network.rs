@@ -18,6 +18,17 @@ pub enum Request {
     ProposeLog(ProposeLog),
 }
 
+impl Request {
+    /// What the device makes of silence.
+    const fn unanswered(&self) -> Event {
+        match self {
+            Self::Carry { .. } => Event::Carried(Err(Code::RetryLater)),
+            Self::Post(_) => Event::Posted(Err(Code::RetryLater)),
+            Self::ProposeLog(_) => Event::LogGranted(Err(Code::RetryLater)),
+        }
+    }
+}
+
 impl World {
     /// How long a message takes.
     pub fn latency(&mut self) -> u64 {
@@ -54,7 +65,9 @@ impl World {
             self.output(device, output);
         }
         if has_work {
-            let delay = self.random.between(0, 5);
+            // A busy device leaves its work lying: room for crashes between any two pieces.
+            let is_busy = !self.is_healing && self.random.one_in(8);
+            let delay = if is_busy { self.random.between(50, 4_000) } else { self.random.between(0, 5) };
             self.after(delay, Happening::Work { device, life });
         }
         if let Some(at) = wake_at {
@@ -135,11 +148,7 @@ impl World {
         let lost = chaos && self.random.one_in(8) || !self.devices[device].is_connected;
         if lost {
             let delay = self.random.between(500, 10_000);
-            let event = match request() {
-                Request::Carry { .. } => Event::Carried(Err(Code::RetryLater)),
-                Request::Post(_) => Event::Posted(Err(Code::RetryLater)),
-                Request::ProposeLog(_) => Event::LogGranted(Err(Code::RetryLater)),
-            };
+            let event = request().unanswered();
             return self.after(delay, Happening::Answer { device, life, event: Box::new(event) });
         }
         for _ in 0..copies {
@@ -151,10 +160,9 @@ impl World {
     pub fn request(&mut self, device: usize, life: u64, request: Request) {
         let now_ms = self.now();
         let down = !self.server_is_up;
+        let unanswered = request.unanswered();
         let event = match request {
-            Request::Carry { .. } if down => Event::Carried(Err(Code::RetryLater)),
-            Request::Post(_) if down => Event::Posted(Err(Code::RetryLater)),
-            Request::ProposeLog(_) if down => Event::LogGranted(Err(Code::RetryLater)),
+            _ if down => request.unanswered(),
             Request::Carry { records, create } => Event::Carried(self.carry(records, &create)),
             Request::Post(record) => Event::Posted(self.post(record).map_err(|refusal| refusal.code)),
             Request::ProposeLog(propose) => {
@@ -174,10 +182,12 @@ impl World {
             }
         };
         self.note(|| format!("device {device} is answered {event:?}"));
+        let mut delay = self.latency();
+        let mut event = event;
         if !self.is_healing && self.random.one_in(8) {
-            return; // the answer is lost: the next socket sorts it out
+            // The answer is lost: the request ends in a timeout.
+            (event, delay) = (unanswered, 10_000);
         }
-        let delay = self.latency();
         self.after(delay, Happening::Answer { device, life, event: Box::new(event) });
     }
 

@@ -1,0 +1,3 @@
+//! Everything together: simulated worlds, and real processes.
+
+mod sim;
