@@ -61,6 +61,7 @@ impl Error {
             }
             Self::Edit(EditError::NoKey) | Self::Invite(InviteError::NoKey) => "no_key",
             Self::Edit(EditError::Loro(_)) => "edit_refused",
+            Self::Edit(EditError::ReadOnly) => Code::NotAllowed.as_str(),
             Self::Edit(EditError::Unreadable(_)) => "document_unreadable",
             Self::Transport(TransportError::Unreachable(_)) => "unreachable",
             Self::Transport(TransportError::NotRoost(_)) => "not_roost",

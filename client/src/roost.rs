@@ -192,7 +192,11 @@ impl Roost {
         // Durable before the link is used: a lost answer is given again to this device alone.
         let identity = match store.identity()? {
             Some(identity) if identity.joined => return Err(Error::Exists(self.path(workspace))),
-            Some(identity) => identity,
+            Some(identity) => {
+                let invite_seed = Some(link.invite().seed());
+                store.set_invite(&link.invite().seed())?;
+                Identity { invite_seed, ..identity }
+            }
             None => {
                 let identity = Identity {
                     workspace,
@@ -218,6 +222,10 @@ impl Roost {
     async fn take_place(&self, http: &Http, link: &ShareLink, identity: &Identity) -> Result<Chain, Error> {
         let workspace = link.workspace();
         let device = KeyPair::device(&identity.device_seed);
+        if let Ok(token) = http.session(workspace, &device).await {
+            // An earlier try got through, and its answer was lost.
+            return verify(workspace, http.chain(workspace, &token.token).await?);
+        }
         let invite = link.invite();
         let redeem = Redeem {
             workspace,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use roost_shared::roster::Record;
 use roost_shared::wire::http::{CreateWorkspace, TokenIs};
-use roost_shared::wire::message::{ClientMessage, Token};
+use roost_shared::wire::message::{ClientMessage, ServerMessage, Token};
 use roost_shared::{Code, DocumentId};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -79,7 +79,7 @@ pub(crate) struct Worker {
     socket: Option<Socket>,
     connecting: Option<AbortHandle>,
     requests: JoinSet<Done>,
-    wants_to_run: bool,
+    is_resting: bool,
 }
 
 impl Worker {
@@ -98,7 +98,7 @@ impl Worker {
             socket: None,
             connecting: None,
             requests: JoinSet::new(),
-            wants_to_run: false,
+            is_resting: false,
         }
     }
 
@@ -109,18 +109,17 @@ impl Worker {
                 command = self.commands.recv() => match command {
                     Some(Command::Poke) => self.drive(|_| Ok(Vec::new())).await,
                     Some(Command::Outputs(outputs)) => self.drive(|_| Ok(outputs)).await,
-                    Some(Command::Start) => {
-                        self.wants_to_run = true;
-                        self.event(Event::Start).await
-                    }
-                    Some(Command::Pause) => {
-                        self.wants_to_run = false;
-                        self.event(Event::Pause).await
-                    }
+                    Some(Command::Start) => self.event(Event::Start).await,
+                    Some(Command::Pause) => self.event(Event::Pause).await,
                     Some(Command::Stop) | None => return,
                 },
                 heard = heard(&mut self.socket) => match heard {
-                    Heard::Message(bytes) => self.drive(move |replica| replica.message(&bytes)).await,
+                    Heard::Message(bytes) => {
+                        if is_token_refusal(&bytes) {
+                            self.token = None;
+                        }
+                        self.drive(move |replica| replica.message(&bytes)).await
+                    }
                     Heard::Closed(code) => {
                         self.socket = None;
                         self.closed(code, 0).await
@@ -132,26 +131,26 @@ impl Worker {
                 },
                 () = tokio::time::sleep(until_wake) => self.event(Event::Tick).await,
             };
+            self.is_resting = false;
             if let Err(error) = done {
-                self.rest(&error).await;
+                self.rest(&error);
             }
         }
     }
 
     /// The store failed: nothing was lost, and nothing goes on until it works again.
-    async fn rest(&mut self, error: &StoreError) {
+    fn rest(&mut self, error: &StoreError) {
         tracing::error!(%error, "the local store failed; trying again");
         self.socket = None;
         self.requests.abort_all();
-        tokio::time::sleep(STORE_RETRY).await;
-        let event = if self.wants_to_run { Event::Start } else { Event::Pause };
-        if let Err(error) = self.event(event).await {
-            tracing::error!(%error, "the local store still fails");
-        }
+        self.is_resting = true;
     }
 
     fn until_wake(&self) -> Duration {
         const IDLE: Duration = Duration::from_secs(60);
+        if self.is_resting {
+            return STORE_RETRY;
+        }
         let wake_at_ms = self.shared.replica.lock().wake_at_ms();
         wake_at_ms.map_or(IDLE, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.shared.clock.monotonic_ms())))
     }
@@ -184,6 +183,7 @@ impl Worker {
             loop {
                 let mut replica = shared.replica.lock();
                 if !replica.has_work() {
+                    shared.view.send_replace(replica.view()); // at rest: who waits for that looks again
                     return Ok(outputs);
                 }
                 let more = replica.work();
@@ -285,6 +285,15 @@ impl Worker {
             self.socket = None; // the machine's own timer notices
         }
     }
+}
+
+/// The server does not take the token, whatever our clock says of it.
+fn is_token_refusal(bytes: &[u8]) -> bool {
+    const ERROR: u8 = 0x49;
+    bytes.first() == Some(&ERROR) && matches!(
+        ServerMessage::decode(bytes),
+        Ok(ServerMessage::Error { code: Code::TokenInvalid | Code::TokenExpired, .. })
+    )
 }
 
 async fn heard(socket: &mut Option<Socket>) -> Heard {

@@ -65,6 +65,7 @@ async fn connection(stream: TcpStream, peer: std::net::SocketAddr, router: Route
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(HTTP_HEAD_TIMEOUT_MS))
+        .max_header_size(HTTP_HEAD_MAX)
         .max_buf_size(HTTP_HEAD_MAX);
     let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).with_upgrades();
     let mut connection = pin!(connection);

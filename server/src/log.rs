@@ -28,9 +28,9 @@ impl Logs {
     }
 
     /// Appends a roster record and wakes the readers, who may have lost their place by it.
-    pub async fn append_record(&self, workspace: WorkspaceId, record: Record, now_ms: u64) -> Result<Seq, Refusal> {
+    pub async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
         let version = record.version;
-        let seq = self.store.append_record(workspace, record, now_ms).await?;
+        let seq = self.store.append_record(workspace, record).await?;
         self.fanout.wake(workspace, |wake| {
             wake.tail = wake.tail.max(seq.cursor());
             wake.roster = wake.roster.max(version);

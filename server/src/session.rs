@@ -123,9 +123,8 @@ impl Session {
                 vec![Effect::Send(ServerMessage::Drain { retry_after_ms }), Effect::Close(Close::Drain)]
             }
             (_, Event::TokenExpired) => self.fail(Code::TokenExpired, "the token ran out: connect with a new one"),
-            (State::Greeting | State::Admitting(_), Event::HelloLate) => {
-                self.fail(Code::BadMessage, "no Hello within five seconds")
-            }
+            (State::Greeting, Event::HelloLate) => self.fail(Code::BadMessage, "no Hello within five seconds"),
+            (State::Admitting(_), Event::HelloLate) => self.fail(Code::RetryLater, "the server is slow: try again"),
             (_, Event::Message(bytes)) => match ClientMessage::decode(bytes) {
                 Ok(message) => self.message(message),
                 Err(CodecError::Skipped(_)) => Vec::new(),

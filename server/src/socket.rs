@@ -36,6 +36,8 @@ struct Pump {
     socket: WebSocket,
     session: Session,
     nonce: [u8; 32],
+    /// The workspace of the path; Hello must name the same.
+    workspace: WorkspaceId,
     who: Option<(WorkspaceId, DeviceId)>,
     subscription: Option<Subscription>,
     deadline: Instant,
@@ -43,7 +45,7 @@ struct Pump {
 }
 
 /// Serves one socket until it closes or `stop` is cancelled.
-pub async fn serve(app: Arc<App>, socket: WebSocket, stop: CancellationToken) {
+pub async fn serve(app: Arc<App>, socket: WebSocket, workspace: WorkspaceId, stop: CancellationToken) {
     let mut nonce = [0; 32];
     if getrandom::fill(&mut nonce).is_err() {
         return;
@@ -54,6 +56,7 @@ pub async fn serve(app: Arc<App>, socket: WebSocket, stop: CancellationToken) {
         socket,
         session,
         nonce,
+        workspace,
         who: None,
         subscription: None,
         deadline: Instant::now() + Duration::from_millis(HELLO_TIMEOUT_MS),
@@ -132,7 +135,11 @@ impl Pump {
                 Effect::Admit(hello) => {
                     self.who = Some((hello.workspace, hello.device));
                     let nonce = self.nonce;
+                    let is_same = hello.workspace == self.workspace;
                     self.work.spawn(async move {
+                        if !is_same {
+                            return Done::Admitted(Err(Code::WrongWorkspace));
+                        }
                         // Subscribed before the look: a write in between wakes this socket.
                         let subscription = app.logs.fanout.subscribe(hello.workspace, hello.device);
                         let admitted = app.access.admit(&app.logs.store, &hello, &nonce, now_ms()).await;

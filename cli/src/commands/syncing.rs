@@ -35,9 +35,14 @@ async fn follow(workspace: &Workspace, output: &Output, started: Instant) -> Res
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut views = workspace.watch_status();
+    let mut last = None;
     loop {
         views.borrow_and_update();
-        report(output, &workspace.status(), started);
+        let status = workspace.status();
+        let told = (status.cursor, status.tail, status.outbox, status.online, status.synced);
+        if last.replace(told) != Some(told) {
+            report(output, &status, started);
+        }
         tokio::select! {
             changed = views.changed() => if changed.is_err() {
                 return Ok(());

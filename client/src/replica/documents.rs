@@ -2,6 +2,7 @@
 
 use loro::{CommitOptions, ExportMode, LoroDoc, LoroError, VersionVector};
 use roost_shared::DocumentId;
+use roost_shared::roster::Scope;
 
 use super::Replica;
 use crate::store::StoreError;
@@ -38,6 +39,9 @@ pub enum EditError {
     /// The first epoch's key is not here, on which names hang.
     #[error("this device holds no key for names yet: let it sync once")]
     NoKey,
+    /// This device may only read.
+    #[error("this device may only read this workspace")]
+    ReadOnly,
     /// The store holds bytes Loro does not read.
     #[error("the document does not load: {0}")]
     Unreadable(String),
@@ -85,9 +89,17 @@ impl Replica {
         self.open.get_mut(&id).ok_or_else(|| EditError::Unreadable("it is not open".to_owned()))
     }
 
-    /// Looks at a document.
+    /// Looks at a document. An edit made here is undone: it was not saved.
     pub fn read<T>(&mut self, id: DocumentId, look: impl FnOnce(&LoroDoc) -> T) -> Result<T, EditError> {
-        Ok(look(&self.load(id)?.loro))
+        self.load(id)?;
+        // Out of the map while the app has it: if the app panics, the document is loaded anew.
+        let Some(open) = self.open.remove(&id) else { return Err(EditError::Unreadable("it is not open".to_owned())) };
+        let before = open.loro.oplog_vv();
+        let looked = look(&open.loro);
+        if open.loro.oplog_vv() == before {
+            self.open.insert(id, open);
+        }
+        Ok(looked)
     }
 
     /// One commit: what `edit` does to the document is durable when this returns, or was not done.
@@ -98,26 +110,27 @@ impl Replica {
     ) -> Result<T, EditError> {
         let now_s = i64::try_from(self.clock.now_ms() / 1_000).unwrap_or(0);
         let schema = self.choices.schema;
-        let open = self.load(id)?;
+        if self.scope() == Some(Scope::Read) {
+            return Err(EditError::ReadOnly);
+        }
+        self.load(id)?;
+        // Out of the map until it is saved: Loro has no way back, so what is not saved goes with the open document, and
+        // that holds for a panic of the app as well.
+        let Some(mut open) = self.open.remove(&id) else { return Err(EditError::Unreadable("it is not open".to_owned())) };
         let before = open.loro.oplog_vv();
         let edited = edit(&open.loro);
         open.loro.commit_with(CommitOptions::new().timestamp(now_s));
-        let saved = match edited {
-            Ok(done) if before.includes_vv(&open.loro.oplog_vv()) => return Ok(done),
-            Ok(done) => {
-                let update = open.loro.export(ExportMode::updates(&before)).map_err(LoroError::from)?;
-                open.grew(1, update.len());
-                self.store.commit(id, &update, schema).map(|()| done).map_err(EditError::from)
-            }
-            Err(error) => Err(error.into()),
-        };
-        if saved.is_err() {
-            // Loro has no way back: what is not saved goes with the open document.
-            self.open.remove(&id);
-            return saved;
+        let done = edited?;
+        if before.includes_vv(&open.loro.oplog_vv()) {
+            self.open.insert(id, open);
+            return Ok(done);
         }
+        let update = open.loro.export(ExportMode::updates(&before)).map_err(LoroError::from)?;
+        self.store.commit(id, &update, schema)?;
+        open.grew(1, update.len());
+        self.open.insert(id, open);
         self.changed.push(id);
-        self.compact(id)?;
+        self.compact_soon(id);
         let step = self.machine.handle(self.clock.monotonic_ms(), Event::Edited);
         debug_assert!(step.writes.is_empty(), "an edit alone changes nothing in the machine's tables");
         for effect in step.effects {
@@ -125,11 +138,18 @@ impl Replica {
             let output = self.output(effect);
             debug_assert!(output.is_none(), "an edit alone sends nothing");
         }
-        saved
+        Ok(done)
+    }
+
+    /// A local snapshot that is not made now is made another time; what it would hold is saved.
+    pub(super) fn compact_soon(&mut self, id: DocumentId) {
+        if let Err(error) = self.compact(id) {
+            tracing::warn!(document = %id, %error, "the local snapshot was not made; it is tried again");
+        }
     }
 
     /// Puts a local snapshot in the place of many changes.
-    pub(super) fn compact(&mut self, id: DocumentId) -> Result<(), EditError> {
+    fn compact(&mut self, id: DocumentId) -> Result<(), EditError> {
         let Some(open) = self.open.get_mut(&id) else { return Ok(()) };
         let heavy = open.change_bytes > CHANGE_BYTES_MAX.max(open.snapshot_bytes);
         if open.changes <= CHANGES_MAX && !heavy {
@@ -167,7 +187,7 @@ impl Replica {
         let (id, index) = (first.named_document(name), first.index_document());
         let key = id.to_string();
         let is_listed = self.read(index, |loro| loro.get_map(INDEX_ROOT).get(&key).is_some())?;
-        if !is_listed && self.scope() == Some(roost_shared::roster::Scope::ReadWrite) {
+        if !is_listed && self.scope() == Some(Scope::ReadWrite) {
             self.edit(index, |loro| loro.get_map(INDEX_ROOT).insert(&key, name))?;
         }
         Ok(id)

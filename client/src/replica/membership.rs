@@ -42,7 +42,8 @@ impl Replica {
 
     /// Durable first, then on its way.
     fn propose(&mut self, record: Record) -> Result<Vec<Output>, StoreError> {
-        self.store.propose(&record)?;
+        let proposed = self.store.propose(&record);
+        self.noting(proposed)?;
         self.handle(Event::Proposed(record))
     }
 
@@ -84,11 +85,9 @@ impl Replica {
         self.read(document, digest::digest)
     }
 
-    /// Where the workspace is kept from now on.
+    /// Where the workspace is kept from the next opening on.
     pub fn set_server(&mut self, server: &str) -> Result<(), StoreError> {
-        self.store.set_server(server)?;
-        server.clone_into(&mut self.identity.server);
-        Ok(())
+        self.store.set_server(server)
     }
 
     /// The owner's seed, on the device that has it.

@@ -9,7 +9,7 @@ use roost_shared::limits::{SNAPSHOT_MAX, UPDATE_MAX};
 use roost_shared::plaintext::{Compression, Head, PlaintextError};
 use roost_shared::{DeviceId, DocumentId, Envelope, Kind, Seq};
 
-use super::Replica;
+use super::{EditError, Replica};
 use crate::keys::seal;
 use crate::store::{InboxRow, Merged, StoreError};
 use crate::sync::Notice;
@@ -122,6 +122,16 @@ impl Replica {
         if blobs.is_empty() && quarantined.is_empty() {
             return Ok(());
         }
+        match self.load(document) {
+            Ok(_) => {}
+            Err(EditError::Store(error)) => return Err(error),
+            Err(error) => {
+                // What was saved before does not load: nothing is lost by waiting, and the other documents go on.
+                tracing::error!(%document, %error, "entries wait");
+                let seqs = blobs.iter().flat_map(|blob| &blob.seqs).chain(quarantined.iter().map(|(seq, _)| seq));
+                return self.store.wait(&seqs.map(|seq| (*seq, None)).collect::<Vec<_>>());
+            }
+        }
         let mut taken = Vec::new();
         let mut failed = Vec::new();
         if !blobs.is_empty() {
@@ -131,14 +141,12 @@ impl Replica {
             quarantined.extend(blob.seqs.iter().map(|seq| (*seq, "Loro refuses it")));
         }
         self.notices.extend(quarantined.iter().map(|(seq, reason)| Notice::Quarantined { seq: *seq, reason }));
-        let Ok(open) = self.load(document) else {
-            // What was saved before does not load: nothing is lost by waiting, and the others go on.
-            let waiting: Vec<_> = taken.iter().flat_map(|blob| &blob.seqs).map(|seq| (*seq, None)).collect();
-            return self.store.wait(&waiting);
+        let open = match self.load(document) {
+            Ok(open) => open,
+            Err(EditError::Store(error)) => return Err(error),
+            Err(_) => return Ok(()), // it loaded a moment ago: the rows are looked at again at the next start
         };
-        for blob in &taken {
-            cover(&mut open.log_vv, &blob.bytes);
-        }
+        cover(&mut open.log_vv, &taken);
         let merged = Merged {
             document,
             log_vv: open.log_vv.clone(),
@@ -211,9 +219,7 @@ impl Replica {
         if let Some(open) = self.open.get_mut(&document) {
             open.grew(changes, change_bytes);
         }
-        if let Err(error) = self.compact(document) {
-            tracing::warn!(%document, %error, "the local snapshot was not made; it is tried again");
-        }
+        self.compact_soon(document);
     }
 }
 
@@ -235,15 +241,20 @@ fn import_all(loro: &LoroDoc, blobs: &[Blob]) -> Result<bool, loro::LoroError> {
     Ok(pending)
 }
 
-/// The log now has what the blob holds, where that follows on what it had: a gap is left out, and at worst offered
-/// again.
-fn cover(log_vv: &mut VersionVector, bytes: &[u8]) {
-    let Ok(meta) = LoroDoc::decode_import_blob_meta(bytes, false) else { return };
-    for (peer, end) in meta.partial_end_vv.iter() {
-        let start = meta.partial_start_vv.get(peer).copied().unwrap_or(0);
-        let known = log_vv.get(peer).copied().unwrap_or(0);
-        if start <= known && *end > known {
-            log_vv.insert(*peer, *end);
+/// The log now has what the blobs hold, where that follows on what it had, until nothing follows on: a blob may stand
+/// before the one it follows. A gap is left out, and what lies beyond it is at worst offered again.
+fn cover(log_vv: &mut VersionVector, blobs: &[Blob]) {
+    let mut ranges = Vec::new();
+    for blob in blobs {
+        let Ok(meta) = LoroDoc::decode_import_blob_meta(&blob.bytes, false) else { continue };
+        let start = |peer| meta.partial_start_vv.get(peer).copied().unwrap_or(0);
+        ranges.extend(meta.partial_end_vv.iter().map(|(peer, end)| (*peer, start(peer), *end)));
+    }
+    ranges.sort_unstable(); // by peer, then by where they begin
+    for (peer, start, end) in ranges {
+        let known = log_vv.get(&peer).copied().unwrap_or(0);
+        if start <= known && end > known {
+            log_vv.insert(peer, end);
         }
     }
 }

@@ -83,7 +83,8 @@ pub struct Replica {
     notices: Vec<Notice>,
     changed: Vec<DocumentId>,
     choices: Choices,
-    broken: bool,
+    is_running: bool,
+    is_broken: bool,
 }
 
 impl Replica {
@@ -106,7 +107,8 @@ impl Replica {
             notices: Vec::new(),
             changed: Vec::new(),
             choices,
-            broken: false,
+            is_running: false,
+            is_broken: false,
         };
         // What was verified before and not yet merged.
         replica.store.look_again()?;
@@ -114,34 +116,58 @@ impl Replica {
         Ok(Some(replica))
     }
 
-    /// Takes an event in: decides, writes, and says what to do. After an error nothing was done; once the cause is
-    /// gone, the next event finds the machine as the store has it, waiting for [`Event::Start`].
+    /// Takes an event in: decides, writes, and says what to do. After an error the store has all that was ever promised;
+    /// once the cause is gone, the next event finds the machine started again from it.
     pub fn handle(&mut self, event: Event) -> Result<Vec<Output>, StoreError> {
-        if self.broken {
-            self.recover()?;
+        match event {
+            Event::Start => self.is_running = true,
+            Event::Pause => self.is_running = false,
+            _ => {}
         }
+        let mut outputs = self.recovered()?;
+        let more = self.step(event);
+        outputs.extend(self.noting(more)?);
+        Ok(outputs)
+    }
+
+    fn step(&mut self, event: Event) -> Result<Vec<Output>, StoreError> {
         let step = self.machine.handle(self.clock.monotonic_ms(), event);
         self.carry_out(step)
     }
 
-    fn recover(&mut self) -> Result<(), StoreError> {
-        let seed = u64::from_be_bytes(self.clock.random());
-        if let Some(loaded) = self.store.load(seed)? {
-            self.machine = Machine::new(loaded);
-            self.open.clear();
-            self.store.look_again()?;
-            self.work.clear();
-            self.work.push_back(Work::Merge);
-            self.broken = false;
+    /// The machine may be ahead of what is durable now.
+    fn noting<T>(&mut self, done: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.is_broken |= done.is_err();
+        done
+    }
+
+    /// After an error: the machine as the store has it, on a new socket.
+    fn recovered(&mut self) -> Result<Vec<Output>, StoreError> {
+        if !self.is_broken {
+            return Ok(Vec::new());
         }
-        Ok(())
+        let seed = u64::from_be_bytes(self.clock.random());
+        let Some(loaded) = self.store.load(seed)? else { return Ok(Vec::new()) };
+        self.store.look_again()?;
+        self.machine = Machine::new(loaded);
+        self.open.clear();
+        self.work.clear();
+        self.work.push_back(Work::Merge);
+        self.is_broken = false;
+        let mut outputs = vec![Output::Disconnect];
+        if self.is_running {
+            let started = self.step(Event::Start);
+            outputs.extend(self.noting(started)?);
+        }
+        Ok(outputs)
     }
 
     /// The same for bytes from the socket.
     pub fn message(&mut self, bytes: &[u8]) -> Result<Vec<Output>, StoreError> {
         match ServerMessage::decode(bytes) {
             Ok(message) => {
-                let past_roots = self.past_roots(&message)?;
+                let past_roots = self.past_roots(&message);
+                let past_roots = self.noting(past_roots)?;
                 self.handle(Event::Message { message, past_roots })
             }
             Err(CodecError::Skipped(_)) => Ok(Vec::new()),
@@ -176,7 +202,13 @@ impl Replica {
 
     /// Does the next piece of work.
     pub fn work(&mut self) -> Result<Vec<Output>, StoreError> {
-        match self.work.pop_front() {
+        let work = self.work.pop_front();
+        let done = self.do_work(work);
+        self.noting(done)
+    }
+
+    fn do_work(&mut self, work: Option<Work>) -> Result<Vec<Output>, StoreError> {
+        match work {
             None => Ok(Vec::new()),
             Some(Work::Merge) => {
                 if self.merge()? {
@@ -184,27 +216,29 @@ impl Replica {
                 }
                 self.edited_anew()
             }
+            // Asked for before the log was replaced.
+            Some(Work::Seal(at)) if at.log != self.machine.log().id => Ok(Vec::new()),
             Some(Work::Seal(at)) => {
-                let rows = self.seal(at)?;
-                self.handle(Event::Sealed(rows))
+                let (rows, left) = self.seal(at)?;
+                self.step(Event::Sealed { rows, left })
             }
             Some(Work::AdvanceEpoch) => self.advance_epoch(),
         }
     }
 
     fn edited_anew(&mut self) -> Result<Vec<Output>, StoreError> {
-        if self.store.edited_documents()?.is_empty() { Ok(Vec::new()) } else { self.handle(Event::Edited) }
+        if self.store.edited_documents()?.is_empty() { Ok(Vec::new()) } else { self.step(Event::Edited) }
     }
 
     fn carry_out(&mut self, step: Step) -> Result<Vec<Output>, StoreError> {
-        if let Err(error) = self.store.apply(&step.writes) {
-            // The machine is ahead of what is durable: it starts again from the store.
-            self.broken = true;
-            return Err(error);
+        let is_new_log = step.writes.iter().any(|write| matches!(write, Write::NewLog(_)));
+        if is_new_log {
+            while self.merge()? {} // what was verified of the old log is merged before its inbox goes
         }
+        self.store.apply(&step.writes)?;
         let roster_changed =
             step.writes.iter().any(|write| matches!(write, Write::HeldRecord(_) | Write::HoldLogChain));
-        if step.writes.iter().any(|write| matches!(write, Write::NewLog(_))) {
+        if is_new_log {
             self.open.clear(); // they hold what the old log had of each document
         }
         self.track_met(&step.writes)?;

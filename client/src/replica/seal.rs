@@ -5,7 +5,7 @@ use roost_shared::limits::{APPEND_BYTES_MAX, PART_MAX, SNAPSHOT_MAX, UPDATE_MAX}
 use roost_shared::plaintext::{Compression, Head};
 use roost_shared::{DocumentId, Header, Kind};
 
-use super::Replica;
+use super::{EditError, Replica};
 use crate::keys::{EpochKey, seal};
 use crate::store::{SealedRow, StoreError};
 use crate::sync::{OutboxRow, SealAt};
@@ -22,14 +22,31 @@ struct Export {
     until: VersionVector,
 }
 
+/// What became of an export.
+enum Exported {
+    Blob(Export),
+    /// The log has it all.
+    Nothing,
+    /// It cannot be exported now; it is safe here.
+    Left,
+}
+
 impl Replica {
     /// Seals until an Append is full; the rows are on the disk when this returns.
-    pub(super) fn seal(&mut self, at: SealAt) -> Result<Vec<OutboxRow>, StoreError> {
-        let Some(key) = self.ring.get(at.epoch).cloned() else { return Ok(Vec::new()) };
-        let mut sealed = Vec::new();
-        let mut bytes = 0;
-        for document in self.store.edited_documents()? {
-            let Some(export) = self.export(document)? else { continue };
+    /// The second value says whether there are edits that cannot be sealed now.
+    pub(super) fn seal(&mut self, at: SealAt) -> Result<(Vec<OutboxRow>, bool), StoreError> {
+        let edited = self.store.edited_documents()?;
+        let Some(key) = self.ring.get(at.epoch).cloned() else { return Ok((Vec::new(), !edited.is_empty())) };
+        let (mut sealed, mut bytes, mut left) = (Vec::new(), 0, false);
+        for document in edited {
+            let export = match self.export(document)? {
+                Exported::Blob(export) => export,
+                Exported::Nothing => continue,
+                Exported::Left => {
+                    left = true;
+                    continue;
+                }
+            };
             self.seal_blob(at, &key, document, export, &mut sealed);
             bytes = sealed.iter().map(|sealed: &SealedRow| sealed.row.bytes.len()).sum();
             if bytes >= APPEND_BYTES_MAX / 2 {
@@ -39,15 +56,19 @@ impl Replica {
         if bytes > 0 {
             self.store.seal(&sealed)?;
         }
-        Ok(sealed.into_iter().map(|sealed| sealed.row).collect())
+        Ok((sealed.into_iter().map(|sealed| sealed.row).collect(), left))
     }
 
-    fn export(&mut self, document: DocumentId) -> Result<Option<Export>, StoreError> {
-        let Ok(open) = self.load(document) else { return Ok(None) }; // the app is told when it opens it
+    fn export(&mut self, document: DocumentId) -> Result<Exported, StoreError> {
+        let open = match self.load(document) {
+            Ok(open) => open,
+            Err(EditError::Store(error)) => return Err(error),
+            Err(_) => return Ok(Exported::Left), // the app is told when it opens it
+        };
         let until = open.loro.oplog_vv();
         if open.log_vv.includes_vv(&until) {
             self.store.not_edited(document)?;
-            return Ok(None);
+            return Ok(Exported::Nothing);
         }
         let update = open.loro.export(ExportMode::updates(&open.log_vv));
         let export = match update {
@@ -62,7 +83,7 @@ impl Replica {
         if export.is_none() {
             tracing::error!(%document, "the document is too large to sync; it is safe on this device");
         }
-        Ok(export)
+        Ok(export.map_or(Exported::Left, Exported::Blob))
     }
 
     fn seal_blob(

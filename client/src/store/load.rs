@@ -83,6 +83,13 @@ impl Store {
         })
     }
 
+    /// A joiner tries again, perhaps by another link.
+    pub fn set_invite(&mut self, seed: &Seed) -> Result<(), StoreError> {
+        self.synced_transaction(|transaction| {
+            transaction.execute("UPDATE workspace SET invite_seed = ?1", [seed.0]).map(|_| ())
+        })
+    }
+
     /// The invite's seed has done its work.
     pub fn forget_invite(&mut self) -> Result<(), StoreError> {
         self.transaction(|transaction| transaction.execute("UPDATE workspace SET invite_seed = NULL", []).map(|_| ()))

@@ -34,8 +34,13 @@ pub enum Event {
         /// Our own roots at the bases that the message's envelopes name, as far as they lie before this message.
         past_roots: BTreeMap<u64, Hash>,
     },
-    /// The answer to [`super::Effect::Seal`]: the rows are durable in the outbox. None when nothing was to seal.
-    Sealed(Vec<OutboxRow>),
+    /// The answer to [`super::Effect::Seal`].
+    Sealed {
+        /// Durable in the outbox; none when nothing was to seal.
+        rows: Vec<OutboxRow>,
+        /// Whether there are edits that cannot be sealed now: a key is missing, or a document does not load.
+        left: bool,
+    },
     /// The answer to [`super::Effect::ProposeLog`].
     LogGranted(Result<LogId, Code>),
     /// The answer to [`super::Effect::Carry`]: whether the server took anything.

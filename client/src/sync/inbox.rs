@@ -196,6 +196,7 @@ impl Machine {
         }
         let extends = record.version > self.held.roster().version() && self.log.chain.starts_with(&self.held);
         if extends && self.held.push(record.clone()).is_ok() {
+            self.building = false;
             step.notice(Notice::RosterChanged { version: record.version });
             step.write(Write::HeldRecord(record));
         }
@@ -222,6 +223,7 @@ impl Machine {
     fn met(&mut self, author_seq: u64, step: &mut Step) {
         self.outbox.met(author_seq);
         self.refusals = 0;
+        self.backoff.reset();
         step.write(Write::Met { author_seq });
         // The first one met took its number under if_tail: no older copy of it can come any more.
         self.finish_resync(step);
@@ -235,6 +237,9 @@ impl Machine {
         }
         self.told = Some(cursor);
         self.fault = false;
+        if self.refusals == 0 {
+            self.backoff.reset();
+        }
         step.notice(Notice::CaughtUp { tail: cursor });
         Ok(())
     }

@@ -160,6 +160,8 @@ pub struct Machine {
     resync: Option<Stage>,
     edited: bool,
     sealing: bool,
+    /// Edits that could not be sealed; tried again with the next edit or key.
+    left: bool,
     carrying: bool,
     /// Every life of the log as the server tells it.
     lives: Vec<LogLife>,
@@ -226,6 +228,7 @@ impl Machine {
             resync: loaded.resync,
             edited: loaded.edited,
             sealing: false,
+            left: false,
             carrying: false,
             lives: Vec::new(),
             told: None,
@@ -245,10 +248,10 @@ impl Machine {
             Event::Pause => self.pause(&mut step),
             Event::Tick => self.tick(now_ms, &mut step),
             Event::Edited => self.edited = true,
-            Event::Opened => self.opened(now_ms),
+            Event::Opened => self.opened(now_ms, &mut step),
             Event::Closed { code, retry_after_ms } => self.closed(now_ms, code, retry_after_ms, &mut step),
             Event::Message { message, past_roots } => self.message(now_ms, message, &past_roots, &mut step),
-            Event::Sealed(rows) => self.sealed(rows, &mut step),
+            Event::Sealed { rows, left } => self.sealed(rows, left, &mut step),
             Event::LogGranted(granted) => self.log_granted(now_ms, granted, &mut step),
             Event::Carried(carried) => self.carried(now_ms, carried, &mut step),
             Event::Proposed(record) => {
@@ -275,13 +278,14 @@ impl Machine {
     pub fn view(&self) -> View {
         let online = self.connection == Connection::Live;
         let caught_up = online && self.told == Some(self.log.cursor());
-        let nothing_left = self.outbox.is_empty() && !self.edited && !self.sealing && self.resync.is_none();
+        let edited = self.edited || self.sealing || self.left;
+        let nothing_left = self.outbox.is_empty() && !edited && self.resync.is_none();
         View {
             online,
             cursor: self.log.cursor(),
             tail: self.told,
             outbox: self.outbox.len(),
-            edited: self.edited,
+            edited,
             synced: caught_up && nothing_left && !self.diverged && self.pending.is_none(),
             diverged: self.diverged,
             forked: self.forked,
@@ -312,6 +316,9 @@ impl Machine {
         self.settle(step);
         self.post(step);
         self.resync_on(step);
+        if self.held.roster().scope(self.device) == Some(Scope::Read) {
+            self.finish_resync(step); // it has nothing to offer
+        }
         let may_append = !self.forked && self.held.roster().scope(self.device) == Some(Scope::ReadWrite);
         if !may_append || self.carrying || self.resync == Some(Stage::Read) {
             return;
@@ -348,8 +355,9 @@ impl Machine {
         self.log.authors.get(&self.device).filter(|_| counts).map_or(0, |author| author.last)
     }
 
-    fn sealed(&mut self, rows: Vec<OutboxRow>, step: &mut Step) {
+    fn sealed(&mut self, rows: Vec<OutboxRow>, left: bool, step: &mut Step) {
         self.sealing = false;
+        self.left = left;
         if rows.is_empty() {
             self.finish_resync(step);
         } else {

@@ -8,6 +8,11 @@ use roost_shared::limits::{APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, APPEND_TIMEOU
 
 use super::event::OutboxRow;
 
+/// A line slower than 8 KiB/s is taken for dead.
+const SLOWEST_BYTES_PER_MS: u64 = 8;
+/// An acknowledged entry that is not met for this long (behind a long backlog, say) is asked for on a new socket.
+const MET_TIMEOUT_MS: u64 = 120_000;
+
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     rows: VecDeque<OutboxRow>,
@@ -69,15 +74,16 @@ impl Outbox {
             until = row.author_seq;
         }
         self.last_id += 1;
-        let deadline_ms = now_ms + APPEND_TIMEOUT_MS;
+        let deadline_ms = now_ms + APPEND_TIMEOUT_MS + bytes as u64 / SLOWEST_BYTES_PER_MS;
         self.sent = Some(Sent { id: self.last_id, until, if_tail, deadline_ms, is_acked: false });
         Some(Batch { id: self.last_id, envelopes })
     }
 
     /// The Append in flight is durable.
-    pub(super) fn acked(&mut self, id: u64) {
+    pub(super) fn acked(&mut self, id: u64, now_ms: u64) {
         if let Some(sent) = self.sent.as_mut().filter(|sent| sent.id == id) {
             sent.is_acked = true;
+            sent.deadline_ms = now_ms + MET_TIMEOUT_MS;
         }
         self.finish_sent();
     }

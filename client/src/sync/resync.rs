@@ -119,16 +119,25 @@ impl Machine {
     }
 
     pub(super) fn posted(&mut self, now_ms: u64, posted: Result<(), Code>, step: &mut Step) {
+        if !self.posting {
+            return; // the answer to an earlier socket's question
+        }
         match posted {
             // It comes back as an entry, and is pending until then.
-            Ok(()) => {}
+            Ok(()) => self.refusals = 0,
             // Another record came first, perhaps our own by an answer that was lost: it is built again if still wanted.
             Err(code) if !code.is_retryable() => {
+                let version = self.pending.take().map_or(0, |pending| pending.version);
                 self.posting = false;
-                self.pending = None;
                 step.write(Write::NotPending);
+                // Built again once the record that came first is here; a refusal for another reason waits for a new
+                // socket, and so for the backoff.
+                self.building = code != Code::RosterMoved || self.held.roster().version() < version;
             }
-            Err(_) => self.reconnect(now_ms, step),
+            Err(_) => {
+                self.refusals += 1;
+                self.reconnect(now_ms, step);
+            }
         }
     }
 }

@@ -45,8 +45,12 @@ impl Machine {
         step.effect(Effect::Connect);
     }
 
-    pub(super) const fn opened(&mut self, now_ms: u64) {
-        self.connection = Connection::Greeting { until_ms: now_ms + HELLO_TIMEOUT_MS };
+    pub(super) fn opened(&mut self, now_ms: u64, step: &mut Step) {
+        if self.connection == Connection::Connecting {
+            self.connection = Connection::Greeting { until_ms: now_ms + HELLO_TIMEOUT_MS };
+        } else {
+            step.effect(Effect::Disconnect); // it was given up meanwhile
+        }
     }
 
     pub(super) fn tick(&mut self, now_ms: u64, step: &mut Step) {
@@ -125,7 +129,10 @@ impl Machine {
             }
             // Someone else's record came first: it is in the stream of the next socket.
             Ok(false) => self.reconnect(now_ms, step),
-            Err(_) if self.connection == Connection::Live => self.reconnect(now_ms, step),
+            Err(_) if self.connection == Connection::Live => {
+                self.refusals += 1;
+                self.reconnect(now_ms, step);
+            }
             Err(_) => {}
         }
     }
@@ -158,7 +165,7 @@ impl Machine {
                 self.refused(now_ms, code, retry_after_ms, step);
             }
             // Durable; the rows go when their entries are met, which are on their way.
-            (Connection::Live, ServerMessage::Appended { id, .. }) => self.outbox.acked(id),
+            (Connection::Live, ServerMessage::Appended { id, .. }) => self.outbox.acked(id, now_ms),
             // Presence and Seen are not used yet; anything else is from a socket that was given up.
             _ => {}
         }
@@ -189,7 +196,6 @@ impl Machine {
             step.effect(Effect::ProposeLog { old: current, cursor, root });
             return;
         }
-        self.backoff.reset();
         self.log.chain.roster().is_purged().then(|| step.notice(Notice::Purged));
     }
 
@@ -199,6 +205,9 @@ impl Machine {
         granted: Result<roost_shared::LogId, Code>,
         step: &mut Step,
     ) {
+        if !self.disputed {
+            return; // the answer to an earlier socket's question
+        }
         let (old, cursor) = (self.log.id, self.log.cursor());
         match granted {
             Ok(new) if new != old => {

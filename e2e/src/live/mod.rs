@@ -1,1 +1,6 @@
-//! live
+//! Real processes over real sockets: the `roost` command as scripts run it, and a cable that can be cut and counts.
+
+pub mod cable;
+pub mod log;
+pub mod process;
+pub mod trace;

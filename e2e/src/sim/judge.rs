@@ -182,8 +182,8 @@ impl Store for JudgedStore {
         outcome
     }
 
-    async fn append_record(&self, workspace: WorkspaceId, record: Record, now_ms: u64) -> Result<Seq, Refusal> {
-        let seq = self.inner().append_record(workspace, record, now_ms).await;
+    async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
+        let seq = self.inner().append_record(workspace, record).await;
         *self.committed.lock() = Arc::new(self.copy());
         seq
     }

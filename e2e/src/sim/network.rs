@@ -192,8 +192,7 @@ impl World {
     }
 
     pub fn post(&mut self, record: Record) -> Result<(), roost_server::store::Refusal> {
-        let now_ms = self.now();
-        wait(self.store.append_record(self.workspace, record, now_ms))?;
+        wait(self.store.append_record(self.workspace, record))?;
         self.wake_all();
         Ok(())
     }

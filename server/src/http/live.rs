@@ -20,7 +20,7 @@ const WRITE_BUFFER_MAX: usize = MESSAGE_MAX + 1024;
 /// `GET /v1/workspaces/{ws}/live`. The token comes in Hello, never in a request line.
 pub async fn upgrade(
     _: Anonymous,
-    _: InPath,
+    InPath(workspace): InPath,
     State(app): State<Arc<App>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
@@ -33,7 +33,7 @@ pub async fn upgrade(
     let tracked = app.sockets.token();
     let stop = app.stop.clone();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        socket::serve(app, socket, stop).await;
+        socket::serve(app, socket, workspace, stop).await;
         drop(tracked);
     }))
 }

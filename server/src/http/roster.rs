@@ -12,7 +12,6 @@ use roost_shared::wire::http::{Base64, Chain, PostRecord, RecordIs};
 use super::error::ApiError;
 use super::extract::{Anonymous, Bearer, InPath};
 use crate::App;
-use crate::telemetry::now_ms;
 
 /// `POST /v1/workspaces/{ws}/roster`. No session: the record carries its own signature.
 pub async fn append(
@@ -28,7 +27,7 @@ pub async fn append(
         return Err(Code::WrongWorkspace.into());
     }
     let version = record.version;
-    let appended = tokio::spawn(async move { app.logs.append_record(workspace, record, now_ms()).await });
+    let appended = tokio::spawn(async move { app.logs.append_record(workspace, record).await });
     let seq = appended.await.map_err(|_| Code::RetryLater)??;
     Ok(Json(RecordIs { seq: seq.get(), version }))
 }

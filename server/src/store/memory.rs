@@ -20,6 +20,8 @@ use super::{
 pub struct MemoryStore {
     quota_bytes: u64,
     workspaces: Mutex<HashMap<WorkspaceId, Held>>,
+    /// One writer at a time, also across its awaits.
+    writer: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -61,12 +63,13 @@ impl Log {
 impl MemoryStore {
     /// Empty, with a quota for each workspace.
     pub fn new(quota_bytes: u64) -> Self {
-        Self { quota_bytes, workspaces: Mutex::new(HashMap::new()) }
+        Self { quota_bytes, workspaces: Mutex::default(), writer: tokio::sync::Mutex::default() }
     }
 
     /// A second store with the same contents: what a backup would hold now.
     pub fn copy(&self) -> Self {
-        Self { quota_bytes: self.quota_bytes, workspaces: Mutex::new(self.workspaces.lock().clone()) }
+        let workspaces = Mutex::new(self.workspaces.lock().clone());
+        Self { quota_bytes: self.quota_bytes, workspaces, writer: tokio::sync::Mutex::default() }
     }
 
     fn with<T>(
@@ -100,7 +103,12 @@ impl Held {
     fn derive_links(&mut self) {
         let old = std::mem::take(&mut self.links);
         self.links = open_links(&self.state.roster)
-            .map(|fresh| (fresh.link_hash, old.get(&fresh.link_hash).copied().unwrap_or(fresh)))
+            .map(|fresh| match old.get(&fresh.link_hash) {
+                // What the roster does not say stays.
+                Some(old) => Link { redeemed: old.redeemed, wrong: old.wrong, ..fresh },
+                None => fresh,
+            })
+            .map(|link| (link.link_hash, link))
             .collect();
     }
 }
@@ -108,6 +116,7 @@ impl Held {
 #[async_trait]
 impl Store for MemoryStore {
     async fn create(&self, workspace: WorkspaceId, log: LogId, chain: Vec<Record>) -> Result<LogId, Refusal> {
+        let _writer = self.writer.lock().await;
         if let Ok(held) = self.take(workspace) {
             return super::rules::created_before(&held.state, &self.chain(workspace).await?, log, &chain);
         }
@@ -122,7 +131,7 @@ impl Store for MemoryStore {
 
     async fn append(&self, append: Append) -> Result<Appended, Refusal> {
         let workspace = append.workspace;
-        // One writer at a time: the simulator is single-threaded, and the suite awaits each answer.
+        let _writer = self.writer.lock().await;
         let mut held = self.take(workspace)?;
         let (appended, rows) = held.state.append(&mut held.log, append, self.quota_bytes).await?;
         let life = held.log.life;
@@ -131,15 +140,17 @@ impl Store for MemoryStore {
         Ok(appended)
     }
 
-    async fn append_record(&self, workspace: WorkspaceId, record: Record, now_ms: u64) -> Result<Seq, Refusal> {
+    async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
+        let _writer = self.writer.lock().await;
         self.with(workspace, |held| {
             let link = held.links.values().find(|link| Some(link.invite) == invite_of(&record));
-            admit(link, &record, now_ms)?;
+            admit(link, &record)?;
             held.append_record(workspace, &record)
         })
     }
 
     async fn redeem(&self, redeem: Redeem) -> Result<(), Refusal> {
+        let _writer = self.writer.lock().await;
         self.with(redeem.workspace, |held| {
             let link = held.links.get_mut(&redeem.link_hash).ok_or(Code::LinkUnavailable)?;
             link.redeem(&redeem)
@@ -148,6 +159,7 @@ impl Store for MemoryStore {
     }
 
     async fn change_log(&self, change: ChangeLog) -> Result<LogId, Refusal> {
+        let _writer = self.writer.lock().await;
         let mut held = self.take(change.workspace)?;
         if held.state.change_log(&mut held.log, &change).await? {
             held.log.life += 1;

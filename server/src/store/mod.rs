@@ -3,7 +3,7 @@
 //! A store never answers a write before it is durable, and decides every append by [`rules`] inside the transaction
 //! that performs it.
 
-// pub mod conformance;
+pub mod conformance;
 mod links;
 pub mod memory;
 pub mod rules;
@@ -29,7 +29,7 @@ pub trait Store: Send + Sync + 'static {
     async fn append(&self, append: Append) -> Result<Appended, Refusal>;
 
     /// Appends the next roster record and rewrites the device and link tables from it.
-    async fn append_record(&self, workspace: WorkspaceId, record: Record, now_ms: u64) -> Result<Seq, Refusal>;
+    async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal>;
 
     /// Uses a link up: at most one device ever gets `Ok`, again and again within the retry window.
     async fn redeem(&self, redeem: Redeem) -> Result<(), Refusal>;

@@ -241,7 +241,8 @@ impl State {
         // Nothing read is evidence of nothing.
         let same =
             change.cursor == Cursor::START || self.has_base(facts, change.cursor, change.root).await?;
-        if same || paused || self.logs.len() >= LOG_LIVES_MAX || change.proposed == LogId::ZERO {
+        let is_used = change.proposed == LogId::ZERO || self.logs.iter().any(|life| life.log == change.proposed);
+        if same || paused || is_used || self.logs.len() >= LOG_LIVES_MAX {
             return Err(Code::LogKept.into());
         }
         self.logs.push(LogLife { log: change.proposed, first: self.tail().next().get() });

@@ -6,7 +6,7 @@ use roost_shared::{Code, Cursor, DeviceId, Envelope, Hash, Header, Kind};
 
 use super::QUOTA_BYTES;
 use super::world::{
-    BODY_MIN, INVITE, LAPTOP, NOW_MS, OWNER, PHONE, READER, STRANGER, TABLET, World, accepted, device, device_id,
+    BODY_MIN, INVITE, LAPTOP, OWNER, PHONE, READER, STRANGER, TABLET, World, accepted, device, device_id,
     invite, next, owner, people, people_and, replace, sealed,
 };
 use crate::store::{Append, Store};
@@ -125,7 +125,7 @@ pub async fn a_purged_workspace_takes_nothing(store: &dyn Store) {
     let append = world.append(PHONE, vec![world.update(PHONE, 2)]);
     world.refuses(append, Code::WorkspaceGone, "an append to a purged workspace").await;
     let record = next(&world.roster, owner(OWNER, 2, people()), OWNER);
-    world.refuses_record(record, NOW_MS, Code::WorkspaceGone, "a record after a purge").await;
+    world.refuses_record(record, Code::WorkspaceGone, "a record after a purge").await;
     let seqs = accepted(store.append(world.append(PHONE, vec![known])).await, "known bytes after a purge");
     assert_eq!(seqs, [2]);
     let page = store.read(world.workspace, Cursor(2), 100_000).await;

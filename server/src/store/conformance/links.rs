@@ -72,7 +72,7 @@ pub async fn five_wrong_access_proofs_burn_a_link(store: &dyn Store) {
     unavailable(&world, wrong(OTHER), "the fifth wrong one").await;
     unavailable(&world, world.redeem(OTHER, LAPTOP), "the right one after five wrong ones").await;
     let record = super::world::next(&world.roster, replace(OTHER, LAPTOP), OTHER);
-    world.refuses_record(record, NOW_MS, Code::LinkUnavailable, "a burnt link takes no joiner").await;
+    world.refuses_record(record, Code::LinkUnavailable, "a burnt link takes no joiner").await;
 }
 
 pub async fn an_unknown_link_is_unavailable(store: &dyn Store) {

@@ -1,11 +1,10 @@
 //! The roster is the only truth about devices, and only its owner and its invites write it.
 
 use roost_shared::Code;
-use roost_shared::limits::REDEEM_RETRY_MS;
 use roost_shared::roster::{Record, RecordBody, Scope, Status};
 
 use super::world::{
-    INVITE, LAPTOP, NOT_AFTER_MS, NOW_MS, OWNER, PHONE, READER, STRANGER, TABLET, World, device, device_id, ed,
+    INVITE, LAPTOP, OWNER, PHONE, READER, STRANGER, TABLET, World, device, device_id, ed,
     genesis, invite, next, owner, people, people_and, replace, sign,
 };
 use crate::store::{Device, Redeem, Store};
@@ -24,7 +23,7 @@ pub async fn only_a_successor_is_taken(store: &dyn Store) {
         (stray, "built on another record"),
     ];
     for (record, what) in moved {
-        world.refuses_record(record, NOW_MS, Code::RosterMoved, what).await;
+        world.refuses_record(record, Code::RosterMoved, what).await;
     }
     world.posts(owner(OWNER, 3, people()), OWNER).await;
 }
@@ -42,11 +41,11 @@ pub async fn a_record_that_breaks_a_rule_is_refused(store: &dyn Store) {
         (genesis(STRANGER, people()), Code::WrongWorkspace, "another workspace's record"),
     ];
     for (record, code, what) in bad {
-        world.refuses_record(record, NOW_MS, code, what).await;
+        world.refuses_record(record, code, what).await;
     }
     world.posts(owner(OWNER, 5, all()), OWNER).await;
     let falling = next(&world.roster, owner(OWNER, 4, all()), OWNER);
-    world.refuses_record(falling, NOW_MS, Code::RosterInvalid, "an epoch that falls").await;
+    world.refuses_record(falling, Code::RosterInvalid, "an epoch that falls").await;
 }
 
 /// The device table has this about a seed.
@@ -93,13 +92,12 @@ pub async fn only_the_redeeming_device_replaces(store: &dyn Store) {
     let world = World::create_with(store, people_and(invite(INVITE))).await;
     assert_eq!(store.redeem(world.redeem(INVITE, LAPTOP)).await, Ok(()));
     let thief = next(&world.roster, replace(INVITE, STRANGER), INVITE);
-    world.refuses_record(thief, NOW_MS, Code::LinkUnavailable, "a replace by who did not redeem").await;
+    world.refuses_record(thief, Code::LinkUnavailable, "a replace by who did not redeem").await;
     // The redeeming device has all the time it needs: it used the link while that was alive.
     let record = next(&world.roster, replace(INVITE, LAPTOP), INVITE);
-    let late_ms = NOT_AFTER_MS + REDEEM_RETRY_MS + 1;
-    let seq = store.append_record(world.workspace, record.clone(), late_ms).await;
+    let seq = store.append_record(world.workspace, record.clone()).await;
     assert_eq!(seq, Ok(world.tail().next()), "a replace by the device that redeemed");
-    let again = store.append_record(world.workspace, record, late_ms).await;
+    let again = store.append_record(world.workspace, record).await;
     assert_eq!(again.map_err(|refusal| refusal.code), Err(Code::RosterMoved), "the same replace again");
     let redeem = store.redeem(world.redeem(INVITE, LAPTOP)).await;
     assert_eq!(redeem.map_err(|refusal| refusal.code), Err(Code::LinkUnavailable), "a replaced invite has no link");
@@ -114,6 +112,6 @@ pub async fn an_unredeemed_invite_may_be_replaced_while_it_lives(store: &dyn Sto
         assert!(store.redeem(wrong).await.is_err());
     }
     let record = next(&world.roster, replace(INVITE, LAPTOP), INVITE);
-    let seq = store.append_record(world.workspace, record, NOT_AFTER_MS).await;
+    let seq = store.append_record(world.workspace, record).await;
     assert_eq!(seq, Ok(world.tail().next()), "a server that lost the redemption takes the replace of a live invite");
 }

@@ -71,7 +71,7 @@ pub async fn an_unknown_workspace_is_not_found(store: &dyn Store) {
     assert_eq!(store.root_at(nowhere, Cursor(1)).await, Err(not_found), "root_at()");
     assert_eq!(store.leaves(nowhere, Cursor(1)).await, Err(not_found), "leaves()");
     let record = genesis(STRANGER, people());
-    assert_eq!(store.append_record(nowhere, record, NOW_MS).await, Err(not_found), "append_record()");
+    assert_eq!(store.append_record(nowhere, record).await, Err(not_found), "append_record()");
     let append = Append { workspace: nowhere, ..world.append(PHONE, vec![world.update(PHONE, 1)]) };
     assert_eq!(store.append(append).await, Err(not_found), "append()");
     let change = ChangeLog { workspace: nowhere, ..world.change(LogId([0x23; 16]), NOW_MS) };

@@ -253,7 +253,7 @@ impl<'a> World<'a> {
     /// Posts the next record, which must be taken.
     pub async fn posts(&mut self, body: RecordBody, signer: u8) -> Record {
         let record = next(&self.roster, body, signer);
-        let seq = self.store.append_record(self.workspace, record.clone(), NOW_MS).await;
+        let seq = self.store.append_record(self.workspace, record.clone()).await;
         assert_eq!(seq, Ok(self.tail().next()), "a successor record gets the next number");
         self.took_record(&record);
         self.stands().await;
@@ -268,8 +268,8 @@ impl<'a> World<'a> {
     }
 
     /// Posts a record that must be refused, and looks that nothing came of it.
-    pub async fn refuses_record(&self, record: Record, now_ms: u64, code: Code, what: &str) {
-        let refused = self.store.append_record(self.workspace, record, now_ms).await;
+    pub async fn refuses_record(&self, record: Record, code: Code, what: &str) {
+        let refused = self.store.append_record(self.workspace, record).await;
         assert_eq!(refused.map_err(|refusal| refusal.code), Err(code), "{what}");
         self.stands().await;
     }

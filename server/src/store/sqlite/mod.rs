@@ -87,14 +87,15 @@ impl SqliteStore {
     pub async fn open(path: &Path, quota_bytes: u64) -> Result<Self, OpenError> {
         let lock = lock(path)?;
         let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        if path.exists() {
+            // Looked at before it is opened for writing: even the journal mode is a write.
+            let looked = check(path).await.map_err(|error| error.to_string()).and_then(|found| found);
+            looked.map_err(|found| OpenError::Corrupt { path: path.to_owned(), found })?;
+        }
         let mut connection = SqliteConnection::connect_with(&options(path)).await.map_err(failed)?;
         check_version(&mut connection).await.map_err(failed)??;
-        let found: String =
-            sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await.map_err(failed)?;
-        if found != "ok" {
-            return Err(OpenError::Corrupt { path: path.to_owned(), found });
-        }
-        let migrated = sqlx::migrate!("../migrations/sqlite").run(&mut connection).await;
+        // Not `run`: its future is not general enough to be spawned.
+        let migrated = sqlx::migrate!("../migrations/sqlite").run_direct(None, &mut connection, false).await;
         migrated.map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -121,6 +122,15 @@ impl SqliteStore {
             .map_err(refused)?;
         key.ok_or_else(|| Code::NotFound.into())
     }
+}
+
+/// SQLite's own check of a file that is only read.
+async fn check(path: &Path) -> Result<Result<(), String>, sqlx::Error> {
+    let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
+    let mut connection = SqliteConnection::connect_with(&options).await?;
+    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(if found == "ok" { Ok(()) } else { Err(found) })
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -173,8 +183,8 @@ impl Store for SqliteStore {
         self.write(|reply| Write::Append { append, reply }).await
     }
 
-    async fn append_record(&self, workspace: WorkspaceId, record: Record, now_ms: u64) -> Result<Seq, Refusal> {
-        self.write(|reply| Write::Record { workspace, record, now_ms, reply }).await
+    async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
+        self.write(|reply| Write::Record { workspace, record, reply }).await
     }
 
     async fn redeem(&self, redeem: Redeem) -> Result<(), Refusal> {
@@ -237,11 +247,11 @@ impl Store for SqliteStore {
     }
 
     async fn root_at(&self, workspace: WorkspaceId, size: Cursor) -> Result<Option<Hash>, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        let key = self.key(&mut reader, workspace).await?;
         if size == Cursor::START {
             return Ok(Some(Hash::of(&[])));
         }
-        let mut reader = self.readers.acquire().await.map_err(refused)?;
-        let key = self.key(&mut reader, workspace).await?;
         rows::root_at(&mut reader, key, size).await
     }
 

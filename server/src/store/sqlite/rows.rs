@@ -19,9 +19,9 @@ use crate::store::{Device, Refusal};
 
 type Read<T> = Result<T, Refusal>;
 
-/// SQLite's integers are signed; nothing here comes near the sign.
-pub const fn int(value: u64) -> i64 {
-    value.cast_signed()
+/// SQLite's integers are signed. What a client asks for may lie beyond the sign; nothing stored does.
+pub fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 fn unsigned(row: &SqliteRow, column: usize) -> u64 {
@@ -270,7 +270,7 @@ pub async fn derive_tables(
     let mut open: Vec<Link> = open_links(roster).collect();
     for link in &mut open {
         if let Some(old) = link_row(connection, key, link.link_hash).await? {
-            *link = old;
+            *link = Link { redeemed: old.redeemed, wrong: old.wrong, ..*link };
         }
     }
     sqlx::query("DELETE FROM link WHERE workspace = ?").bind(key).execute(&mut *connection).await?;

@@ -53,8 +53,6 @@ pub enum Write {
         workspace: WorkspaceId,
         /// What.
         record: Record,
-        /// The server's clock.
-        now_ms: u64,
         /// Told after the commit.
         reply: Reply<Seq>,
     },
@@ -210,8 +208,8 @@ impl Writer {
                 answer!(reply, self.create(connection, workspace, log, &chain).await)
             }
             Write::Append { append, reply } => answer!(reply, self.append(connection, append).await),
-            Write::Record { workspace, record, now_ms, reply } => {
-                answer!(reply, self.record(connection, workspace, &record, now_ms).await)
+            Write::Record { workspace, record, reply } => {
+                answer!(reply, self.record(connection, workspace, &record).await)
             }
             Write::Redeem { redeem, reply } => answer!(reply, self.redeem(connection, redeem).await),
             Write::ChangeLog { change, reply } => answer!(reply, self.change_log(connection, change).await),
@@ -304,7 +302,6 @@ impl Writer {
         connection: &mut SqliteConnection,
         workspace: WorkspaceId,
         record: &Record,
-        now_ms: u64,
     ) -> Result<Result<Seq, Refusal>, sqlx::Error> {
         let (key, mut state) = match self.take(connection, workspace).await {
             Ok(held) => held,
@@ -314,7 +311,7 @@ impl Writer {
             Some(invite) => rows::link_of_invite(connection, key, invite).await?,
             None => None,
         };
-        let admitted = admit(link.as_ref(), record, now_ms);
+        let admitted = admit(link.as_ref(), record);
         let outcome = match admitted.and_then(|()| state.append_record(workspace, record)) {
             Ok(entry) => {
                 let seq = entry.seq;

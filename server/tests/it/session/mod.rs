@@ -1,14 +1,15 @@
 //! The conversation as a state machine: events in, effects out, nothing else.
 
+mod stream;
+
 use std::sync::Arc;
 
 use roost_server::access::Admission;
-use roost_server::fanout::Wake;
 use roost_server::session::{Effect, Event, Session};
 use roost_server::store::conformance::world::{
-    BODY_MIN, LOG, OWNER, PHONE, TABLET, device_id, genesis, people, sealed, sign, workspace_of,
+    BODY_MIN, LOG, OWNER, PHONE, device_id, genesis, people, sealed, workspace_of,
 };
-use roost_server::store::{self, Appended, Entry, Page, Refusal, Workspace};
+use roost_server::store::{Entry, Page, Workspace};
 use roost_shared::limits::{HELLO_MAX, MESSAGE_MAX};
 use roost_shared::roster::Roster;
 use roost_shared::tree::{Frontier, leaf};
@@ -16,10 +17,9 @@ use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::error::Close;
 use roost_shared::wire::http::LogLife;
 use roost_shared::wire::message::{Append, ClientMessage, Hello, Item, ServerMessage, Token};
-use roost_shared::{Code, Cursor, DocumentId, Envelope, Hash, Header, Kind, LogId, Seq};
+use roost_shared::{Code, Cursor, DocumentId, Envelope, Hash, Header, Kind, Seq};
 
 const DOCUMENT: DocumentId = DocumentId([0x33; 16]);
-const OTHER: DocumentId = DocumentId([0x34; 16]);
 
 fn hello(cursor: u64, root: Hash, documents: Option<Vec<DocumentId>>) -> Hello {
     Hello {
@@ -37,14 +37,13 @@ fn hello(cursor: u64, root: Hash, documents: Option<Vec<DocumentId>>) -> Hello {
 
 /// A log of these documents, zeros for a control entry; its entries' bytes say where they stand.
 fn entries(documents: &[DocumentId]) -> Vec<Entry> {
-    let number = |at: usize| Seq::new(at as u64 + 1).unwrap();
-    let entry = |(at, document): (usize, &DocumentId)| Entry {
-        seq: number(at),
+    let entry = |(at, document): (u8, &DocumentId)| Entry {
+        seq: Seq::new(u64::from(at) + 1).unwrap(),
         document: *document,
-        envelope_hash: Hash([at as u8; 32]),
-        body: Some(vec![at as u8; 4]),
+        envelope_hash: Hash([at; 32]),
+        body: Some(vec![at; 4]),
     };
-    documents.iter().enumerate().map(entry).collect()
+    (0u8..).zip(documents).map(entry).collect()
 }
 
 fn tree(entries: &[Entry]) -> Frontier {

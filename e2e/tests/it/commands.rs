@@ -1,0 +1,131 @@
+//! The command line as scripts know it: bad input gets a clear error and an exit code, and loses nothing.
+
+use roost_e2e::live::cable::Cable;
+use roost_e2e::live::process::{Device, Follow, Server};
+
+use crate::kills::two_devices;
+
+#[test]
+fn a_link_works_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let one = Device::new(dir.path().join("one"));
+    one.ok(&["init", "--server", &server.address()]);
+    let link = one.ok(&["share"]);
+    Device::new(dir.path().join("two")).ok(&["join", link.trim()]);
+    let three = Device::new(dir.path().join("three"));
+    let (code, error) = three.fails(&["join", link.trim()]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("ask for a new one"), "{error}");
+    let (code, error) = three.fails(&["join", "https://example.org/join#v1.short"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("not a share link"), "{error}");
+}
+
+#[test]
+fn a_read_only_device_follows_and_cannot_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let one = Device::new(dir.path().join("one"));
+    one.ok(&["init", "--server", &server.address()]);
+    one.ok(&["insert", "notes", "0", "hello"]);
+    let link = one.ok(&["share", "--scope", "read"]);
+    let reader = Device::new(dir.path().join("reader"));
+    reader.ok(&["join", link.trim()]);
+    one.ok(&["sync"]);
+    reader.ok(&["sync"]);
+    assert_eq!(reader.ok(&["cat", "notes"]), "hello");
+    let (code, error) = reader.fails(&["insert", "notes", "0", "x"]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("only read"), "{error}");
+}
+
+#[test]
+fn the_server_is_away_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(&dir.path().join("server"), &[]);
+    let (one, other) = two_devices(dir.path(), &server.address());
+    server.kill();
+    one.ok(&["insert", "notes", "0", "offline"]);
+    one.ok(&["set", "notes", "a.b", "{\"x\":1}"]);
+    assert_eq!(one.ok(&["get", "notes", "a.b.x"]).trim(), "1");
+    let (code, error) = one.fails(&["sync", "--wait", "1s"]);
+    assert_eq!(code, 75, "{error}");
+    assert!(error.contains("safe here"), "{error}");
+    server.restart();
+    one.ok(&["sync"]);
+    other.ok(&["sync"]);
+    assert_eq!(other.ok(&["cat", "notes"]), "offline");
+    assert_eq!(one.ok(&["digest", "notes"]), other.ok(&["digest", "notes"]));
+}
+
+#[test]
+fn one_process_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, _) = two_devices(dir.path(), &server.address());
+    let mut watch = one.start(&["sync", "--watch", "--json"], Follow::Stdout);
+    assert!(watch.wait_for(|line| line.contains("\"synced\":true").then_some(())).is_some());
+    let (code, error) = one.fails(&["insert", "notes", "0", "x"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("in use by another process"), "{error}");
+    watch.kill();
+    one.ok(&["insert", "notes", "0", "x"]);
+}
+
+#[test]
+fn a_damaged_file_is_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, _) = two_devices(dir.path(), &server.address());
+    let file = std::fs::read_dir(one.dir()).unwrap().flatten().map(|entry| entry.path());
+    let file = file.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "db")).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[..64].fill(0x5a);
+    std::fs::write(&file, &bytes).unwrap();
+    let (code, error) = one.fails(&["docs"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("damaged") && error.contains("left as it is"), "{error}");
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+}
+
+#[test]
+fn clear_text_beyond_this_machine_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let device = Device::new(dir.path().join("device"));
+    let (code, error) = device.fails(&["init", "--server", "http://192.0.2.1:7070"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("clear text") && error.contains("--allow-http"), "{error}");
+    let (_, error) = device.fails(&["docs"]);
+    assert!(error.contains("no workspace"), "{error}");
+}
+
+#[test]
+fn a_cut_cable_is_mended_by_the_device_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (cable, listener) = Cable::new().unwrap();
+    let server = Server::start(&dir.path().join("server"), &["--public-url", &cable.address()]);
+    cable.plug(listener, server.port());
+    let (one, other) = two_devices(dir.path(), &cable.address());
+    let mut watch = other.start(&["sync", "--watch", "--json"], Follow::Stdout);
+    assert!(watch.wait_for(|line| line.contains("\"synced\":true").then_some(())).is_some());
+    for round in 0..3 {
+        cable.cut();
+        assert!(watch.wait_for(|line| line.contains("\"online\":false").then_some(())).is_some());
+        one.ok(&["insert", "notes", "0", &format!("round {round}. ")]);
+        cable.mend();
+        one.ok(&["sync"]);
+        assert!(watch.wait_for(|line| line.contains("\"synced\":true").then_some(())).is_some());
+    }
+    watch.kill();
+    other.ok(&["sync"]);
+    assert_eq!(other.ok(&["cat", "notes"]), "round 2. round 1. round 0. ");
+}
+
+#[test]
+fn the_demo_finds_no_clear_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let shown = Device::new(dir.path().join("unused")).ok(&["demo"]);
+    assert!(shown.contains("0 hits"), "{shown}");
+    assert!(shown.lines().count() < 24, "under a screen:\n{shown}");
+}
