@@ -174,5 +174,9 @@ fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
-    number.checked_mul(seconds).filter(|seconds| *seconds <= 100 * 366 * 86_400).map(Duration::from_secs).ok_or_else(wrong)
+    number
+        .checked_mul(seconds)
+        .filter(|seconds| *seconds <= 100 * 366 * 86_400)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
 }

@@ -290,10 +290,11 @@ impl Worker {
 /// The server does not take the token, whatever our clock says of it.
 fn is_token_refusal(bytes: &[u8]) -> bool {
     const ERROR: u8 = 0x49;
-    bytes.first() == Some(&ERROR) && matches!(
-        ServerMessage::decode(bytes),
-        Ok(ServerMessage::Error { code: Code::TokenInvalid | Code::TokenExpired, .. })
-    )
+    bytes.first() == Some(&ERROR)
+        && matches!(
+            ServerMessage::decode(bytes),
+            Ok(ServerMessage::Error { code: Code::TokenInvalid | Code::TokenExpired, .. })
+        )
 }
 
 async fn heard(socket: &mut Option<Socket>) -> Heard {

@@ -129,12 +129,8 @@ impl Access {
         // One answer for a workspace or device that is not there and a signature that is wrong.
         let device = store.device(ask.workspace, ask.device).await.map_err(|refusal| refusal.code)?;
         let device = device.ok_or(Code::ProofInvalid)?;
-        let challenge = Challenge {
-            nonce: &nonce.0,
-            audience: &self.audience,
-            workspace: ask.workspace,
-            device: ask.device,
-        };
+        let challenge =
+            Challenge { nonce: &nonce.0, audience: &self.audience, workspace: ask.workspace, device: ask.device };
         if !signed(&device.ed, &challenge.session(), &signature.0) {
             return Err(Code::ProofInvalid);
         }
@@ -233,12 +229,7 @@ impl Access {
         let found = store.workspace(hello.workspace).await.map_err(|refusal| refusal.code)?;
         let workspace = found.ok_or(Code::NotFound)?;
         let member = workspace.roster.member(hello.device).ok_or(Code::NotAllowed)?;
-        let challenge = Challenge {
-            nonce,
-            audience: &self.audience,
-            workspace: hello.workspace,
-            device: hello.device,
-        };
+        let challenge = Challenge { nonce, audience: &self.audience, workspace: hello.workspace, device: hello.device };
         if !verify(&member.key, &challenge.hello(), &hello.proof) {
             return Err(Code::ProofInvalid);
         }

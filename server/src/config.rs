@@ -87,7 +87,9 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The secret.
-    #[error("{path}: {problem}; remove the file to have a new one made (devices then ask for new tokens by themselves)")]
+    #[error(
+        "{path}: {problem}; remove the file to have a new one made (devices then ask for new tokens by themselves)"
+    )]
     Secret {
         /// Where it lies.
         path: PathBuf,

@@ -4,8 +4,8 @@
 //! [`routes`] names every route, [`http`] answers requests, [`socket`] pumps a WebSocket through a [`session`], and
 //! both write through [`log`], which asks a [`store`].
 
-pub mod access;
 mod accept;
+pub mod access;
 pub mod config;
 pub mod fanout;
 mod http;

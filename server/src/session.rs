@@ -293,9 +293,10 @@ impl Live {
         for entry in page.entries {
             let seq = entry.seq.get();
             self.cursor = entry.seq.cursor();
-            let wanted = self.documents.as_ref().is_none_or(|wanted| {
-                entry.document == DocumentId::ZERO || wanted.contains(&entry.document)
-            });
+            let wanted = self
+                .documents
+                .as_ref()
+                .is_none_or(|wanted| entry.document == DocumentId::ZERO || wanted.contains(&entry.document));
             let own = self.own.remove(&seq);
             items.push(match entry.body {
                 Some(bytes) if wanted && !own => Item::Envelope { seq, bytes },

@@ -143,9 +143,7 @@ impl Pump {
                         // Subscribed before the look: a write in between wakes this socket.
                         let subscription = app.logs.fanout.subscribe(hello.workspace, hello.device);
                         let admitted = app.access.admit(&app.logs.store, &hello, &nonce, now_ms()).await;
-                        Done::Admitted(
-                            admitted.and_then(|admission| Ok((Box::new(admission), subscription?))),
-                        )
+                        Done::Admitted(admitted.and_then(|admission| Ok((Box::new(admission), subscription?))))
                     });
                 }
                 Effect::Append { id, append } => {

@@ -4,15 +4,15 @@
 //! crate is normative; the modules below are in the order in which it explains them.
 
 pub mod bytes;
-pub mod id;
-pub mod seq;
-pub mod limits;
-pub mod hash;
 pub mod envelope;
+pub mod hash;
+pub mod id;
+pub mod limits;
 pub mod plaintext;
-pub mod tree;
-pub mod roster;
 pub mod proof;
+pub mod roster;
+pub mod seq;
+pub mod tree;
 pub mod wire;
 
 pub use envelope::{Envelope, Header, Kind};

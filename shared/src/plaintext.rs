@@ -21,6 +21,7 @@ use crate::bytes::{Reader, Truncated};
 use crate::limits::{BODY_MAX, HEAD_LEN, HEAD_MAX, PADDING_FLOOR, PART_MAX, PARTS_MAX, TAG_LEN};
 
 const FORMAT: u8 = 1;
+const HEAD_LEN_FIELD: u16 = 38;
 
 /// How the whole blob was compressed before it was split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ impl Head {
     pub fn plaintext(&self, body: &[u8]) -> Vec<u8> {
         let unpadded = 2 + HEAD_LEN + 4 + body.len();
         let mut out = Vec::with_capacity(padded_len(unpadded) + TAG_LEN);
-        out.extend_from_slice(&(HEAD_LEN as u16).to_be_bytes());
+        out.extend_from_slice(&HEAD_LEN_FIELD.to_be_bytes());
         out.extend_from_slice(&[FORMAT, self.compression as u8]);
         out.extend_from_slice(&self.schema.to_be_bytes());
         out.extend_from_slice(&self.reader_min.to_be_bytes());
@@ -129,8 +130,8 @@ impl Head {
         }
         let body_len = reader.u32()? as usize;
         let body = reader.slice(body_len)?;
-        let canonical = plaintext.len() == padded_len(reader.at())
-            && plaintext[reader.at()..].iter().all(|byte| *byte == 0);
+        let canonical =
+            plaintext.len() == padded_len(reader.at()) && plaintext[reader.at()..].iter().all(|byte| *byte == 0);
         if canonical { Ok((head, body)) } else { Err(PlaintextError::Padding) }
     }
 }
@@ -147,3 +148,4 @@ pub const fn padded_len(len: usize) -> usize {
 }
 
 const _: () = assert!(padded_len(2 + HEAD_LEN + 4 + PART_MAX) + TAG_LEN <= BODY_MAX, "a sealed part fits a body");
+const _: () = assert!(HEAD_LEN_FIELD as usize == HEAD_LEN);

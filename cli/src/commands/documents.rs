@@ -28,9 +28,9 @@ pub fn list(documents: &[(roost::DocumentId, String)]) -> Vec<Value> {
 pub async fn get(cli: &Cli, document: &str, path: Option<&str>) -> Result<(), Failure> {
     let value = open(cli, document).await?.1.read(|loro| {
         let root = loro.get_map(ROOT).get_deep_value();
-        let keys = path.into_iter().flat_map(|path| path.split('.'));
-        keys.fold(Some(root), |value, key| match value {
-            Some(LoroValue::Map(map)) => map.get(key).cloned(),
+        let mut keys = path.into_iter().flat_map(|path| path.split('.'));
+        keys.try_fold(root, |value, key| match value {
+            LoroValue::Map(map) => map.get(key).cloned(),
             _ => None,
         })
     })?;

@@ -1,11 +1,12 @@
 //! Types a recorded trace, and syncs meanwhile.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roost::Document;
 use roost::loro::{LoroDoc, LoroResult};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use super::documents::TEXT;
 use super::online;
@@ -40,7 +41,7 @@ async fn type_all(document: &Document, trace: &Trace, args: &Replay) -> Result<u
     let mut done = usize::try_from(document.read(|loro| typed(loro, &trace.id))?).unwrap_or(0).min(total);
     let mut progress = Progress::new(total as u64);
     let every = usize::try_from(args.commit_every).unwrap_or(usize::MAX);
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let (first, mut commits) = (done, 0);
     while done < total {
         let until = done.saturating_add(every).min(total);

@@ -1,10 +1,11 @@
 //! Syncing, and how things stand.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use roost::{Status, Workspace};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use super::documents::list;
 use super::online;
@@ -90,7 +91,8 @@ fn judge(status: &Status) -> Result<(), Failure> {
         return Err(Failure::not_allowed(code));
     }
     if status.diverged {
-        let what = "the server contradicted itself: sync has stopped and the evidence is kept; do not delete this folder";
+        let what =
+            "the server contradicted itself: sync has stopped and the evidence is kept; do not delete this folder";
         return Err(Failure::attention("diverged", what));
     }
     if status.quarantined > 0 {
@@ -107,8 +109,7 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
         .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
         .await;
     let (status, documents, devices) = (workspace.status(), workspace.documents()?, workspace.devices());
-    let (id, device, scope, server) =
-        (workspace.id(), workspace.device(), workspace.scope(), workspace.server());
+    let (id, device, scope, server) = (workspace.id(), workspace.device(), workspace.scope(), workspace.server());
     workspace.close().await;
     let described: Vec<Value> = devices
         .iter()

@@ -33,9 +33,8 @@ impl KeyRing {
         for pair in owners.windows(2).rev() {
             let [(_, before), (_, owner)] = pair else { continue };
             if before.epoch < owner.epoch && !ring.keys.contains_key(&before.epoch) {
-                let opened = ring.get(owner.epoch).and_then(|key| {
-                    open_back_link(key, before.epoch, &owner.back_link).ok()
-                });
+                let opened =
+                    ring.get(owner.epoch).and_then(|key| open_back_link(key, before.epoch, &owner.back_link).ok());
                 ring.insert(opened, before.ek_commit);
             }
         }

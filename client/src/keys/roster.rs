@@ -28,13 +28,8 @@ pub fn genesis(
     device: &KeyPair,
     name: &str,
 ) -> Result<Record, SealBroken> {
-    let entry = Entry {
-        keys: (device.ed(), device.x()),
-        scope: Scope::ReadWrite,
-        status: Status::Active,
-        name,
-        invite: None,
-    };
+    let entry =
+        Entry { keys: (device.ed(), device.x()), scope: Scope::ReadWrite, status: Status::Active, name, invite: None };
     let body = Owner {
         ed: owner.ed(),
         x: owner.x(),
@@ -137,8 +132,8 @@ fn next(
 fn relist(clock: &dyn Clock, roster: &Roster, ring: &KeyRing, key: &EpochKey) -> Result<Vec<Device>, SealBroken> {
     let members = roster.members().map(|Member { device, .. }| {
         let name = name_of(ring, roster, device).unwrap_or_default();
-        let invite = (device.status == Status::Invite)
-            .then_some((device.not_after_ms, device.link_hash, device.access_hash));
+        let invite =
+            (device.status == Status::Invite).then_some((device.not_after_ms, device.link_hash, device.access_hash));
         let keys = (device.ed, device.x);
         let entry = Entry { keys, scope: device.scope, status: device.status, name: &name, invite };
         // A box key nothing can be wrapped to is no device's: such a newcomer is out.

@@ -2,8 +2,8 @@
 
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{Key, KeyInit as _, XChaCha20Poly1305, XNonce};
-use roost_shared::roster::{LABEL_LEN, WRAP_LEN};
 use roost_shared::limits::{LABEL_TEXT_MAX, TAG_LEN};
+use roost_shared::roster::{LABEL_LEN, WRAP_LEN};
 use roost_shared::{DeviceId, Envelope, Header, WorkspaceId};
 use x25519_dalek::{PublicKey, StaticSecret};
 

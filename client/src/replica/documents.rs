@@ -61,13 +61,8 @@ impl Replica {
         if !self.open.contains_key(&id) {
             let row = self.store.document(id)?;
             let loro = LoroDoc::new();
-            let mut open = OpenDocument {
-                loro,
-                log_vv: VersionVector::default(),
-                changes: 0,
-                change_bytes: 0,
-                snapshot_bytes: 0,
-            };
+            let mut open =
+                OpenDocument { loro, log_vv: VersionVector::default(), changes: 0, change_bytes: 0, snapshot_bytes: 0 };
             if let Some(row) = row {
                 let unreadable = |error: LoroError| EditError::Unreadable(error.to_string());
                 if let Some(snapshot) = &row.snapshot {
@@ -116,7 +111,9 @@ impl Replica {
         self.load(id)?;
         // Out of the map until it is saved: Loro has no way back, so what is not saved goes with the open document, and
         // that holds for a panic of the app as well.
-        let Some(mut open) = self.open.remove(&id) else { return Err(EditError::Unreadable("it is not open".to_owned())) };
+        let Some(mut open) = self.open.remove(&id) else {
+            return Err(EditError::Unreadable("it is not open".to_owned()));
+        };
         let before = open.loro.oplog_vv();
         let edited = edit(&open.loro);
         open.loro.commit_with(CommitOptions::new().timestamp(now_s));

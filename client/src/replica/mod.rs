@@ -283,12 +283,9 @@ impl Replica {
                     documents: None,
                 }))
             }
-            Effect::ProposeLog { old, cursor, root } => Output::ProposeLog(ProposeLog {
-                old,
-                proposed: LogId(self.clock.random()),
-                cursor: cursor.0,
-                root,
-            }),
+            Effect::ProposeLog { old, cursor, root } => {
+                Output::ProposeLog(ProposeLog { old, proposed: LogId(self.clock.random()), cursor: cursor.0, root })
+            }
             Effect::Carry { records } => Output::Carry { records, create: self.create_again() },
             Effect::Seal(at) => {
                 self.work.push_back(Work::Seal(at));

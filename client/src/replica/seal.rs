@@ -86,14 +86,7 @@ impl Replica {
         Ok(export.map_or(Exported::Left, Exported::Blob))
     }
 
-    fn seal_blob(
-        &self,
-        at: SealAt,
-        key: &EpochKey,
-        document: DocumentId,
-        export: Export,
-        sealed: &mut Vec<SealedRow>,
-    ) {
+    fn seal_blob(&self, at: SealAt, key: &EpochKey, document: DocumentId, export: Export, sealed: &mut Vec<SealedRow>) {
         let (compression, bytes) = compress(export.bytes);
         let parts: Vec<&[u8]> = bytes.chunks(PART_MAX).collect();
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);

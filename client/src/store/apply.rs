@@ -1,9 +1,9 @@
 //! The machine's writes as statements.
 
 use loro::VersionVector;
+use roost_shared::DocumentId;
 use roost_shared::roster::Record;
 use roost_shared::tree::Frontier;
-use roost_shared::DocumentId;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::{Store, StoreError, damaged, int};
@@ -28,9 +28,7 @@ impl Store {
 }
 
 fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::Error> {
-    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
-        transaction.prepare_cached(sql)?.execute(values).map(|_| ())
-    };
+    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| transaction.prepare_cached(sql)?.execute(values).map(|_| ());
     match write {
         Write::Advance(frontier) => run("UPDATE workspace SET frontier = ?1", &[&frontier.encode()]),
         Write::Leaf { seq, leaf, root } => {
@@ -58,7 +56,10 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::E
         Write::HeldRecord(record) => insert_record(transaction, 0, record),
         Write::HoldLogChain => {
             run("DELETE FROM record WHERE branch = 0", &[])?;
-            run("INSERT INTO record (branch, version, bytes) SELECT 0, version, bytes FROM record WHERE branch = 1", &[])
+            run(
+                "INSERT INTO record (branch, version, bytes) SELECT 0, version, bytes FROM record WHERE branch = 1",
+                &[],
+            )
         }
         Write::NotPending => run("UPDATE workspace SET pending = NULL", &[]),
         Write::Resync(stage) => {
@@ -70,10 +71,10 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::E
             run("UPDATE workspace SET resync = ?1", &[&number])
         }
         Write::NewLog(log) => {
-            run("UPDATE workspace SET log = ?1, authors_of = ?1, frontier = ?2", &[
-                &log.0,
-                &Frontier::default().encode(),
-            ])?;
+            run(
+                "UPDATE workspace SET log = ?1, authors_of = ?1, frontier = ?2",
+                &[&log.0, &Frontier::default().encode()],
+            )?;
             for table in ["leaf", "author", "outbox", "inbox"] {
                 run(&format!("DELETE FROM {table}"), &[])?;
             }

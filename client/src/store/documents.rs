@@ -174,9 +174,11 @@ fn inbox_row(row: &rusqlite::Row<'_>) -> Result<InboxRow, rusqlite::Error> {
 
 fn put_merged(transaction: &Transaction<'_>, merged: &Merged) -> Result<(), rusqlite::Error> {
     touch(transaction, merged.document, merged.schema)?;
-    transaction
-        .prepare_cached("UPDATE document SET log_vv = ?2, edited = ?3 WHERE id = ?1")?
-        .execute(params![merged.document.0, merged.log_vv.encode(), merged.edited])?;
+    transaction.prepare_cached("UPDATE document SET log_vv = ?2, edited = ?3 WHERE id = ?1")?.execute(params![
+        merged.document.0,
+        merged.log_vv.encode(),
+        merged.edited
+    ])?;
     for update in &merged.changes {
         change(transaction, merged.document, update)?;
     }

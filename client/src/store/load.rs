@@ -165,14 +165,14 @@ fn load_log(transaction: &Transaction<'_>, workspace: WorkspaceId) -> Row<Log> {
 fn chain(transaction: &Transaction<'_>, workspace: WorkspaceId, branch: i64) -> Row<Chain> {
     let mut statement = transaction.prepare("SELECT bytes FROM record WHERE branch = ?1 ORDER BY version")?;
     let records = statement.query_map([branch], |row| row.get::<_, Vec<u8>>(0))?;
-    let records: Vec<Record> = records
-        .map(|bytes| Record::parse(bytes?).map_err(|_| damaged("roster record")))
-        .collect::<Row<_>>()?;
+    let records: Vec<Record> =
+        records.map(|bytes| Record::parse(bytes?).map_err(|_| damaged("roster record"))).collect::<Row<_>>()?;
     Chain::verify(workspace, records).map_err(|_| damaged("roster chain"))
 }
 
 fn outbox(transaction: &Transaction<'_>) -> Row<Vec<OutboxRow>> {
-    let mut statement = transaction.prepare("SELECT author_seq, document, hash, bytes FROM outbox ORDER BY author_seq")?;
+    let mut statement =
+        transaction.prepare("SELECT author_seq, document, hash, bytes FROM outbox ORDER BY author_seq")?;
     let rows = statement.query_map([], |row| {
         Ok(OutboxRow {
             author_seq: unsigned(row, 0)?,

@@ -22,13 +22,7 @@ fn caught(what: &'static str, evidence: &[u8]) -> Caught {
 }
 
 impl Machine {
-    pub(super) fn items(
-        &mut self,
-        now_ms: u64,
-        items: Vec<Item>,
-        past_roots: &BTreeMap<u64, Hash>,
-        step: &mut Step,
-    ) {
+    pub(super) fn items(&mut self, now_ms: u64, items: Vec<Item>, past_roots: &BTreeMap<u64, Hash>, step: &mut Step) {
         let before = self.log.cursor();
         // Roots of this very page, for bases within it.
         let mut roots = past_roots.clone();

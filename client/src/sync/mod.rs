@@ -63,7 +63,11 @@ impl Chain {
 
     /// How many records, from genesis on, the two chains share.
     fn shared_with(&self, other: &Self) -> usize {
-        self.records.iter().zip(&other.records).take_while(|(ours, theirs)| ours.as_bytes() == theirs.as_bytes()).count()
+        self.records
+            .iter()
+            .zip(&other.records)
+            .take_while(|(ours, theirs)| ours.as_bytes() == theirs.as_bytes())
+            .count()
     }
 
     fn starts_with(&self, other: &Self) -> bool {

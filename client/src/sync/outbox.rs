@@ -94,9 +94,7 @@ impl Outbox {
     }
 
     fn finish_sent(&mut self) {
-        let is_done = |sent: &Sent| {
-            sent.is_acked && self.rows.front().is_none_or(|row| row.author_seq > sent.until)
-        };
+        let is_done = |sent: &Sent| sent.is_acked && self.rows.front().is_none_or(|row| row.author_seq > sent.until);
         if self.sent.as_ref().is_some_and(is_done) {
             self.sent = None;
         }

@@ -199,12 +199,7 @@ impl Machine {
         self.log.chain.roster().is_purged().then(|| step.notice(Notice::Purged));
     }
 
-    pub(super) fn log_granted(
-        &mut self,
-        now_ms: u64,
-        granted: Result<roost_shared::LogId, Code>,
-        step: &mut Step,
-    ) {
+    pub(super) fn log_granted(&mut self, now_ms: u64, granted: Result<roost_shared::LogId, Code>, step: &mut Step) {
         if !self.disputed {
             return; // the answer to an earlier socket's question
         }

@@ -54,13 +54,8 @@ impl Http {
 
     /// A token for an active device: asks for a nonce, signs it, asks again.
     pub async fn session(&self, workspace: WorkspaceId, device: &KeyPair) -> Answer<TokenIs> {
-        let mut ask = AskSession {
-            workspace,
-            device: device.device_id(),
-            nonce: None,
-            signature: None,
-            owner_signature: None,
-        };
+        let mut ask =
+            AskSession { workspace, device: device.device_id(), nonce: None, signature: None, owner_signature: None };
         let first = send(self.post("/v1/session"), &ask).await?;
         let nonce = match problem(first).await? {
             Problem { code: Code::NonceInvalid, nonce: Some(nonce), .. } => nonce,
@@ -70,12 +65,8 @@ impl Http {
         if nonce.audience != self.server {
             return Err(TransportError::Audience { ours: self.server.clone(), theirs: nonce.audience });
         }
-        let challenge = Challenge {
-            nonce: &nonce.nonce.0,
-            audience: &self.server,
-            workspace,
-            device: device.device_id(),
-        };
+        let challenge =
+            Challenge { nonce: &nonce.nonce.0, audience: &self.server, workspace, device: device.device_id() };
         ask.signature = Some(Base64(device.sign(&challenge.session()).to_vec()));
         ask.nonce = Some(nonce.nonce);
         json(send(self.post("/v1/session"), &ask).await?).await

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |text: &String| text.parse::<u64>().ok();
-    let value = |flag: &str| arguments.iter().position(|argument| argument == flag).and_then(|at| number(arguments.get(at + 1)?));
+    let value = |flag: &str| {
+        arguments.iter().position(|argument| argument == flag).and_then(|at| number(arguments.get(at + 1)?))
+    };
     if let Some(seed) = arguments.first().and_then(number) {
         return report(seed, true);
     }

@@ -201,7 +201,6 @@ impl World {
     }
 
     /// The joiner's steps over the real store; None when it fails as it may.
-    #[expect(clippy::type_complexity, reason = "one caller takes the two apart at once")]
     fn take_place(
         &mut self,
         link: &ShareLink,

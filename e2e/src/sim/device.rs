@@ -105,7 +105,7 @@ impl Device {
         let document = DOCUMENTS[random.index(DOCUMENTS.len())];
         let key = format!("{}-{}", self.number, self.edits);
         let Some(replica) = self.replica.as_mut() else { return Ok(()) };
-        if self.plant == Some(Plant::CommitNotDurable) && self.edits % 4 == 0 {
+        if self.plant == Some(Plant::CommitNotDurable) && self.edits.is_multiple_of(4) {
             self.earlier = replica.store().image().ok();
         }
         let Ok(id) = replica.named(document) else { return Ok(()) }; // read only, or no key yet

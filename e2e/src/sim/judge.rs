@@ -6,9 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_server::store::memory::MemoryStore;
-use roost_server::store::{
-    Append, Appended, ChangeLog, Device, Page, Redeem, Refusal, Store, Workspace,
-};
+use roost_server::store::{Append, Appended, ChangeLog, Device, Page, Redeem, Refusal, Store, Workspace};
 use roost_shared::hash::Hash;
 use roost_shared::roster::Record;
 use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
@@ -122,8 +120,7 @@ impl JudgedStore {
                 return Err(Code::AuthorGap.into());
             }
             Some(Plant::NoAuthorOrder) => {
-                let fresh = append.envelopes.iter().filter(|envelope| !known(envelope.hash())).cloned();
-                let only = fresh.last();
+                let only = append.envelopes.iter().rfind(|envelope| !known(envelope.hash())).cloned();
                 if let Some(only) = only.filter(|_| append.envelopes.len() > 1) {
                     // Takes the last and calls it all of them.
                     let seqs = append.envelopes.len();
@@ -175,7 +172,7 @@ impl Store for JudgedStore {
         if outcome.is_ok() {
             let mut appends = self.appends.lock();
             *appends += 1;
-            if *appends % COMMIT_EVERY == 0 {
+            if appends.is_multiple_of(COMMIT_EVERY) {
                 *self.committed.lock() = Arc::new(self.inner().copy());
             }
         }

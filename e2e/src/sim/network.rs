@@ -276,7 +276,7 @@ impl World {
         }
     }
 
-    pub fn to_device(&mut self, device: usize, socket: u64, bytes: Vec<u8>) {
+    pub fn deliver(&mut self, device: usize, socket: u64, bytes: Vec<u8>) {
         if self.devices[device].socket != socket {
             return;
         }

@@ -12,6 +12,9 @@ use roost_shared::{Cursor, Envelope};
 use super::clock::EPOCH_MS;
 use super::world::{World, wait};
 
+/// Counters from, to (excluded), and the entry that holds them.
+type Range = (i32, i32, u64);
+
 /// Two backoff caps and a margin for slow messages and one lost answer's timeout.
 const REST_MS: u64 = 100_000;
 
@@ -79,7 +82,7 @@ impl World {
         let keys = self.devices[0].keys.clone();
         let Some(replica) = self.devices[0].replica() else { return };
         let ring = KeyRing::open(replica.held().records(), &[&keys]);
-        let mut seen: BTreeMap<(String, u64), Vec<(i32, i32, u64)>> = BTreeMap::new();
+        let mut seen: BTreeMap<(String, u64), Vec<Range>> = BTreeMap::new();
         let mut cursor = Cursor::START;
         while let Ok(page) = wait(self.store.read(self.workspace, cursor, 1 << 20)) {
             let Some(last) = page.entries.last().map(|entry| entry.seq.cursor()) else { break };

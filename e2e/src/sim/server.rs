@@ -63,7 +63,7 @@ impl World {
         self.carry_out(conversation, vec![challenge]);
     }
 
-    pub fn to_server(&mut self, conversation: u64, bytes: &[u8]) {
+    pub fn receive(&mut self, conversation: u64, bytes: &[u8]) {
         self.handle(conversation, Event::Message(bytes));
     }
 
@@ -162,8 +162,12 @@ impl World {
 
     /// Level-triggered: a conversation is told once how things stand, however often it is woken.
     pub fn wake_all(&mut self) {
-        let waiting: Vec<u64> =
-            self.conversations.iter().filter(|(_, held)| held.is_subscribed && !held.is_woken).map(|(n, _)| *n).collect();
+        let waiting: Vec<u64> = self
+            .conversations
+            .iter()
+            .filter(|(_, held)| held.is_subscribed && !held.is_woken)
+            .map(|(n, _)| *n)
+            .collect();
         for conversation in waiting {
             if self.plant == Some(Plant::LostWake) && self.random.one_in(3) {
                 continue;
@@ -180,11 +184,8 @@ impl World {
         let Ok(Some(workspace)) = wait(self.store.workspace(self.workspace)) else { return };
         let Some(held) = self.conversations.get_mut(&conversation) else { return };
         held.is_woken = false;
-        let wake = Wake {
-            tail: workspace.tail(),
-            roster: workspace.roster.version(),
-            log: held.log.map(|_| workspace.log()),
-        };
+        let wake =
+            Wake { tail: workspace.tail(), roster: workspace.roster.version(), log: held.log.map(|_| workspace.log()) };
         self.handle(conversation, Event::Woken(wake));
     }
 

@@ -23,8 +23,8 @@ impl World {
         let ClientMessage::Append(append) = message else { return message };
         let socket = self.devices[device].socket;
         let before = self.transports[device].last.replace((socket, append.clone()));
-        let is_resent = before
-            .is_some_and(|(earlier, before)| earlier != socket && before.envelopes == append.envelopes);
+        let is_resent =
+            before.is_some_and(|(earlier, before)| earlier != socket && before.envelopes == append.envelopes);
         if self.plant == Some(Plant::ResendUnderNewNumber) && is_resent {
             let more = append.envelopes.len() as u64;
             return ClientMessage::Append(self.resealed(device, &append, more).unwrap_or(append));

@@ -1,6 +1,18 @@
 //! Everything together: simulated worlds, and real processes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test says what it expects, prints its figures and measures them"
+)]
+
 mod commands;
 mod kills;
 mod secrets;
 mod sim;
+mod tidy;

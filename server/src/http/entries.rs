@@ -36,8 +36,7 @@ pub async fn append(
 ) -> Result<Json<AppendedIs>, ApiError> {
     let Query(query) = query?;
     let claims = bearer.claims;
-    let envelopes =
-        decode_envelopes(&body?).map_err(|error| ApiError::new(Code::BadMessage, error.to_string()))?;
+    let envelopes = decode_envelopes(&body?).map_err(|error| ApiError::new(Code::BadMessage, error.to_string()))?;
     let envelopes = log::parse(envelopes)?;
     let workspace = app.logs.store.workspace(claims.ws).await?.ok_or(Code::NotFound)?;
     let member = workspace.roster.member(claims.sub).ok_or(Code::NotAllowed)?;
@@ -84,11 +83,7 @@ pub async fn read(
         .into_iter()
         .map(|entry| match entry.body {
             Some(bytes) => Item::Envelope { seq: entry.seq.get(), bytes },
-            None => Item::Leaf {
-                seq: entry.seq.get(),
-                document: entry.document,
-                envelope_hash: entry.envelope_hash,
-            },
+            None => Item::Leaf { seq: entry.seq.get(), document: entry.document, envelope_hash: entry.envelope_hash },
         })
         .collect();
     if reached == page.tail.0 {

@@ -21,8 +21,7 @@ pub async fn append(
     body: Result<Json<PostRecord>, JsonRejection>,
 ) -> Result<Json<RecordIs>, ApiError> {
     let Json(body) = body?;
-    let record =
-        Record::parse(body.record.0).map_err(|error| ApiError::new(Code::RosterInvalid, error.to_string()))?;
+    let record = Record::parse(body.record.0).map_err(|error| ApiError::new(Code::RosterInvalid, error.to_string()))?;
     if record.workspace != workspace {
         return Err(Code::WrongWorkspace.into());
     }

@@ -12,9 +12,7 @@ use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
 
 use super::links::{Link, admit, invite_of, open_links};
 use super::rules::{Facts, NewEntry, State};
-use super::{
-    Append, Appended, ChangeLog, Device, Entry, Page, Redeem, Refusal, Store, Workspace,
-};
+use super::{Append, Appended, ChangeLog, Device, Entry, Page, Redeem, Refusal, Store, Workspace};
 
 /// A store that dies with the process.
 pub struct MemoryStore {
@@ -120,8 +118,7 @@ impl Store for MemoryStore {
         if let Ok(held) = self.take(workspace) {
             return super::rules::created_before(&held.state, &self.chain(workspace).await?, log, &chain);
         }
-        let mut held =
-            Held { state: State::new(workspace, log), log: Log::default(), links: HashMap::new() };
+        let mut held = Held { state: State::new(workspace, log), log: Log::default(), links: HashMap::new() };
         for record in &chain {
             held.append_record(workspace, record)?;
         }

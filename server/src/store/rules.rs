@@ -220,8 +220,7 @@ impl State {
             ChainError::Signature => Code::SignatureInvalid,
             ChainError::Rule(_) => Code::RosterInvalid,
         })?;
-        let envelope =
-            Envelope::control(workspace, self.log(), roster.epoch(), record.version, record.as_bytes());
+        let envelope = Envelope::control(workspace, self.log(), roster.epoch(), record.version, record.as_bytes());
         let hash = envelope.hash();
         let row = push(&mut self.frontier, hash, envelope);
         self.roster = Arc::new(roster);
@@ -239,8 +238,7 @@ impl State {
         }
         let paused = self.log_changed_ms > 0 && change.now_ms < self.log_changed_ms + LOG_CHANGE_PAUSE_MS;
         // Nothing read is evidence of nothing.
-        let same =
-            change.cursor == Cursor::START || self.has_base(facts, change.cursor, change.root).await?;
+        let same = change.cursor == Cursor::START || self.has_base(facts, change.cursor, change.root).await?;
         let is_used = change.proposed == LogId::ZERO || self.logs.iter().any(|life| life.log == change.proposed);
         if same || paused || is_used || self.logs.len() >= LOG_LIVES_MAX {
             return Err(Code::LogKept.into());

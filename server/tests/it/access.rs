@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use roost_server::access::Access;
+use roost_server::store::SharedStore;
 use roost_server::store::conformance::QUOTA_BYTES;
 use roost_server::store::conformance::world::{
     INVITE, NOW_MS, OWNER, PHONE, READER, STRANGER, TABLET, World, device, device_id, invite, key, owner, people_and,
     workspace_of,
 };
 use roost_server::store::memory::MemoryStore;
-use roost_server::store::SharedStore;
 use roost_shared::limits::NONCE_LIFE_MS;
 use roost_shared::proof::Challenge;
 use roost_shared::roster::{Scope, Status};

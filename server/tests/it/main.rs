@@ -2,6 +2,17 @@
 //!
 //! Besides the crate's own dependencies they need `tempfile`, `reqwest`, and tokio's `macros` and `rt-multi-thread`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test says what it expects, prints its figures and measures them"
+)]
+
 mod access;
 mod conformance;
 mod http;

@@ -56,7 +56,15 @@ pub enum ChainError {
 impl Roster {
     /// Before the first record.
     pub const fn empty(workspace: WorkspaceId) -> Self {
-        Self { workspace, version: 0, hash: Hash::ZERO, owner: None, members: BTreeMap::new(), gone: BTreeSet::new(), purged: false }
+        Self {
+            workspace,
+            version: 0,
+            hash: Hash::ZERO,
+            owner: None,
+            members: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            purged: false,
+        }
     }
 
     /// Applies a chain from genesis.

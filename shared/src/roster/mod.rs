@@ -7,6 +7,4 @@ mod chain;
 mod record;
 
 pub use chain::{ChainError, Member, Roster};
-pub use record::{
-    Device, LABEL_LEN, Owner, Record, RecordBody, RecordError, Replace, Scope, Status, WRAP_LEN,
-};
+pub use record::{Device, LABEL_LEN, Owner, Record, RecordBody, RecordError, Replace, Scope, Status, WRAP_LEN};

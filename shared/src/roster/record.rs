@@ -249,8 +249,7 @@ impl Record {
         let mut signature = [0; SIGNATURE_LEN];
         signature.copy_from_slice(&self.bytes[at..]);
         VerifyingKey::from_bytes(key).is_ok_and(|key| {
-            !key.is_weak()
-                && key.verify_strict(&signed(&self.bytes[..at]), &Signature::from_bytes(&signature)).is_ok()
+            !key.is_weak() && key.verify_strict(&signed(&self.bytes[..at]), &Signature::from_bytes(&signature)).is_ok()
         })
     }
 }

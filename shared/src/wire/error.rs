@@ -107,10 +107,7 @@ codes! {
 impl Code {
     /// Whether the same request may succeed later without anything else changing.
     pub const fn is_retryable(self) -> bool {
-        matches!(
-            self,
-            Self::TooMany | Self::RetryLater | Self::StorageFull | Self::StorageFailed | Self::SlowReader
-        )
+        matches!(self, Self::TooMany | Self::RetryLater | Self::StorageFull | Self::StorageFailed | Self::SlowReader)
     }
 
     /// The code of a number from a binary message; an unknown one reads as [`Code::RetryLater`], because a refusal

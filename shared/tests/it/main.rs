@@ -3,6 +3,17 @@
 //! They need the dev-dependency `proptest` and, of the crate's own dependencies, `ed25519-dalek`, `hex`, `serde_json`
 //! and `sha2`; nothing else.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "a test says what it expects, prints its figures and measures them"
+)]
+
 mod codec;
 mod envelope;
 mod hostile;

@@ -24,13 +24,16 @@ use super::{SharedStore, Store};
 /// The quota a store under test gives each workspace.
 pub const QUOTA_BYTES: u64 = 64 * 1024;
 
+/// A check under way.
+pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// One thing every store must do.
 #[derive(Clone, Copy)]
 pub struct Check {
     /// What it is about.
     pub name: &'static str,
     /// Panics if the store, which must be empty, does not do it.
-    pub run: for<'a> fn(&'a dyn Store) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    pub run: for<'a> fn(&'a dyn Store) -> Running<'a>,
 }
 
 macro_rules! checks {

@@ -4,8 +4,8 @@ use roost_shared::Code;
 use roost_shared::roster::{Record, RecordBody, Scope, Status};
 
 use super::world::{
-    INVITE, LAPTOP, OWNER, PHONE, READER, STRANGER, TABLET, World, device, device_id, ed,
-    genesis, invite, next, owner, people, people_and, replace, sign,
+    INVITE, LAPTOP, OWNER, PHONE, READER, STRANGER, TABLET, World, device, device_id, ed, genesis, invite, next, owner,
+    people, people_and, replace, sign,
 };
 use crate::store::{Device, Redeem, Store};
 

@@ -19,9 +19,7 @@ use tokio::task::JoinHandle;
 
 use self::rows::array;
 use self::writer::{Write, Writer};
-use super::{
-    Append, Appended, ChangeLog, Device, Entry, Page, Redeem, Refusal, Store, Workspace,
-};
+use super::{Append, Appended, ChangeLog, Device, Entry, Page, Redeem, Refusal, Store, Workspace};
 
 /// Writes waiting for the writer; a sender past it waits, so memory stays bounded.
 const WRITES_WAITING_MAX: usize = 1_024;
@@ -258,18 +256,14 @@ impl Store for SqliteStore {
     async fn leaves(&self, workspace: WorkspaceId, size: Cursor) -> Result<Vec<Hash>, Refusal> {
         let mut reader = self.readers.acquire().await.map_err(refused)?;
         let key = self.key(&mut reader, workspace).await?;
-        let found = sqlx::query(
-            "SELECT document, envelope_hash FROM entry WHERE workspace = ? AND seq <= ? ORDER BY seq",
-        )
-        .bind(key)
-        .bind(rows::int(size.0))
-        .fetch_all(&mut *reader)
-        .await
-        .map_err(refused)?;
-        found
-            .iter()
-            .map(|row| Ok(leaf(roost_shared::DocumentId(array(row, 0)?), Hash(array(row, 1)?))))
-            .collect()
+        let found =
+            sqlx::query("SELECT document, envelope_hash FROM entry WHERE workspace = ? AND seq <= ? ORDER BY seq")
+                .bind(key)
+                .bind(rows::int(size.0))
+                .fetch_all(&mut *reader)
+                .await
+                .map_err(refused)?;
+        found.iter().map(|row| Ok(leaf(roost_shared::DocumentId(array(row, 0)?), Hash(array(row, 1)?)))).collect()
     }
 
     async fn check(&self) -> Result<(), Refusal> {

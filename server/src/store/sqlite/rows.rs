@@ -180,11 +180,12 @@ pub async fn insert_workspace(
     workspace: WorkspaceId,
     state: &State,
 ) -> Result<i64, sqlx::Error> {
-    let inserted = sqlx::query("INSERT INTO workspace (id, tail, frontier, bytes, log_changed_ms) VALUES (?, 0, ?, 0, 0)")
-        .bind(&workspace.0[..])
-        .bind(Frontier::default().encode())
-        .execute(&mut *connection)
-        .await?;
+    let inserted =
+        sqlx::query("INSERT INTO workspace (id, tail, frontier, bytes, log_changed_ms) VALUES (?, 0, ?, 0, 0)")
+            .bind(&workspace.0[..])
+            .bind(Frontier::default().encode())
+            .execute(&mut *connection)
+            .await?;
     let key = inserted.last_insert_rowid();
     insert_life(connection, key, state).await?;
     Ok(key)
@@ -232,11 +233,7 @@ pub async fn insert_entry(
 }
 
 /// Writes what changes with every entry.
-pub async fn update_workspace(
-    connection: &mut SqliteConnection,
-    key: i64,
-    state: &State,
-) -> Result<(), sqlx::Error> {
+pub async fn update_workspace(connection: &mut SqliteConnection, key: i64, state: &State) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE workspace SET tail = ?, frontier = ?, bytes = ?, log_changed_ms = ? WHERE key = ?")
         .bind(int(state.tail().0))
         .bind(state.frontier.encode())
@@ -249,11 +246,7 @@ pub async fn update_workspace(
 }
 
 /// Rewrites the device and link tables from the roster.
-pub async fn derive_tables(
-    connection: &mut SqliteConnection,
-    key: i64,
-    roster: &Roster,
-) -> Result<(), sqlx::Error> {
+pub async fn derive_tables(connection: &mut SqliteConnection, key: i64, roster: &Roster) -> Result<(), sqlx::Error> {
     sqlx::query("DELETE FROM device WHERE workspace = ?").bind(key).execute(&mut *connection).await?;
     for member in roster.members() {
         let device = &member.device;

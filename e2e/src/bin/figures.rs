@@ -1,0 +1,137 @@
+//! Figures of one run on this machine, each against a limit measured beside it: `figures TRACE.json.gz`.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use roost::loro::{ExportMode, LoroDoc};
+use roost::{Roost, Scope};
+use roost_e2e::live::cable::Cable;
+use roost_e2e::live::log::facts;
+use roost_e2e::live::process::{Device, Server};
+use rusqlite::Connection;
+use tokio::time::Instant;
+
+/// Appends, and commits of the limit they are held against.
+const ROUNDS: usize = 500;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Figures = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let Some(trace) = std::env::args().nth(1) else { return ExitCode::from(2) };
+    let runtime = tokio::runtime::Runtime::new();
+    let done = runtime.map_err(Into::into).and_then(|runtime| {
+        bytes(Path::new(&trace))?;
+        runtime.block_on(acks())
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("figures: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// What a device sends for a trace, and what the server spends on it.
+fn bytes(trace: &Path) -> Figures {
+    let dir = tempfile::tempdir()?;
+    let data_dir = dir.path().join("server");
+    let (cable, listener) = Cable::new()?;
+    let server = Server::start(&data_dir, &["--public-url", &cable.address()]);
+    cable.plug(listener, server.port());
+    let device = Device::new(dir.path().join("device"));
+    device.ok(&["init", "--server", &cable.address()]);
+    let (cpu, up) = (server.cpu_seconds(), cable.up_bytes());
+    device.ok(&["replay", "doc", &trace.to_string_lossy(), "--rate", "11000"]);
+    device.ok(&["sync"]);
+    let (cpu, up) = (server.cpu_seconds() - cpu, cable.up_bytes() - up);
+    let text = device.ok(&["cat", "doc"]);
+    server.terminate();
+    let facts = facts(&data_dir);
+    let export = export_of(device.dir())?;
+    say(&format!(
+        "server CPU {:.0} µs an append ({} entries); A sent {up} bytes ({} of them sealed entries), {:.2} times one Loro export of {export} bytes, for a text of {} bytes",
+        cpu * 1e6 / facts.entries as f64,
+        facts.entries,
+        facts.sealed_bytes,
+        up as f64 / export as f64,
+        text.len(),
+    ));
+    Ok(())
+}
+
+/// One export of all updates of the largest document in a device's file.
+fn export_of(dir: &Path) -> Result<usize, Box<dyn std::error::Error>> {
+    let files = std::fs::read_dir(dir)?.flatten().map(|entry| entry.path());
+    let path = files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "db"));
+    let file = Connection::open(path.ok_or("no file")?)?;
+    let mut documents = file.prepare("SELECT id FROM document")?;
+    let ids: Vec<Vec<u8>> = documents.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut largest = 0;
+    for id in ids {
+        let loro = LoroDoc::new();
+        let snapshot: Option<Vec<u8>> =
+            file.query_row("SELECT snapshot FROM document WHERE id = ?1", [&id], |row| row.get(0))?;
+        if let Some(snapshot) = snapshot {
+            loro.import(&snapshot)?;
+        }
+        let mut changes = file.prepare("SELECT bytes FROM change WHERE document = ?1 ORDER BY key")?;
+        let changes: Vec<Vec<u8>> = changes.query_map([&id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        loro.import_batch(&changes)?;
+        largest = largest.max(loro.export(ExportMode::all_updates())?.len());
+    }
+    Ok(largest)
+}
+
+/// From an edit to "on the server", against one commit of SQLite that waits for the disk.
+async fn acks() -> Figures {
+    let dir = tempfile::tempdir()?;
+    let limit = commits(&dir.path().join("limit.db"))?;
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let roost = Roost::builder(dir.path().join("device")).open().await?;
+    let workspace = roost.create_workspace(&server.address(), "device").await?;
+    let document = workspace.document("doc")?;
+    workspace.wait_synced(PATIENCE).await?;
+    let mut appends = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS {
+        document.edit(|loro| loro.get_map("root").insert("round", i64::try_from(round).unwrap_or(0)))?;
+        let started = Instant::now();
+        workspace.wait_until(PATIENCE, |status| status.on_server).await?;
+        appends.push(started.elapsed());
+    }
+    let shared = workspace.share(Scope::ReadWrite, PATIENCE, PATIENCE).await?;
+    drop(shared);
+    workspace.close().await;
+    let ours = median(appends);
+    say(&format!(
+        "from an edit to its entry met durable on the server: p50 {ours:?}; one synchronous=FULL commit: p50 {limit:?}; ratio {:.2}",
+        ours.as_secs_f64() / limit.as_secs_f64()
+    ));
+    Ok(())
+}
+
+fn commits(path: &Path) -> Result<Duration, rusqlite::Error> {
+    let file = Connection::open(path)?;
+    file.pragma_update(None, "journal_mode", "WAL")?;
+    file.pragma_update(None, "synchronous", "FULL")?;
+    file.execute("CREATE TABLE entry (seq INTEGER PRIMARY KEY, body BLOB)", [])?;
+    let mut times = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        file.execute("INSERT INTO entry (body) VALUES (?1)", [vec![7u8; 600]])?;
+        times.push(started.elapsed());
+    }
+    Ok(median(times))
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
