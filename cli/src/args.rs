@@ -180,3 +180,36 @@ fn duration(text: &str) -> Result<Duration, String> {
         .map(Duration::from_secs)
         .ok_or_else(wrong)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_data_directory_goes_before_or_after_the_command() {
+        for arguments in [["roost", "--data-dir", "A", "docs"], ["roost", "docs", "--data-dir", "A"]] {
+            assert_eq!(Cli::parse_from(arguments).data_dir, PathBuf::from("A"));
+        }
+        let Command::Serve(settings) = Cli::parse_from(["roost", "serve", "--data-dir", "S"]).command else {
+            panic!("serve is serve")
+        };
+        assert_eq!(settings.data_dir, PathBuf::from("S"));
+    }
+
+    #[test]
+    fn durations_are_read_or_refused() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
+        for wrong in ["", "s", "7", "-1s", "1.5h", "7w", "99999999999999999999d", "7 d", "7é"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -32,3 +32,8 @@ pub use crate::roost::{Builder, Roost};
 pub use crate::store::Durability;
 pub use crate::sync::Notice;
 pub use crate::workspace::{DeviceInfo, NewLink, Status, Workspace};
+
+/// The README's snippets compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

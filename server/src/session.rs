@@ -344,6 +344,7 @@ fn advice(code: Code) -> &'static str {
         Code::NotAllowed => "this device is not active in the workspace, or the token is not for it",
         Code::NotFound => "there is no such workspace here",
         Code::TooMany => "this device has too many sockets open",
+        Code::WrongWorkspace => "Hello names another workspace than the address",
         _ => "try again later",
     }
 }

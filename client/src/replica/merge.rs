@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use loro::{LoroDoc, VersionVector};
+use roost_shared::hash::Hash;
 use roost_shared::limits::{SNAPSHOT_MAX, UPDATE_MAX};
 use roost_shared::plaintext::{Compression, Head, PlaintextError};
 use roost_shared::{DeviceId, DocumentId, Envelope, Kind, Seq};
@@ -69,7 +70,7 @@ impl Replica {
                 (_, Looked::Bad(reason)) => quarantined.push((seq, reason)),
                 (_, Looked::Part(part)) if part.head.parts == 1 => assemble(vec![*part], &mut blobs, &mut quarantined),
                 (author, Looked::Part(part)) => {
-                    let blob = blob_key(author, part.head.blob);
+                    let blob = blob_key(author, document, part.head.blob);
                     unfinished.insert(blob, u64::from(part.head.parts));
                     waiting.push((seq, Some(blob)));
                 }
@@ -259,12 +260,9 @@ fn cover(log_vv: &mut VersionVector, blobs: &[Blob]) {
     }
 }
 
-/// Blob ids are chosen by their authors: the two together name a blob.
-fn blob_key(author: DeviceId, blob: [u8; 16]) -> [u8; 32] {
-    let mut key = [0; 32];
-    key[..16].copy_from_slice(&author.0);
-    key[16..].copy_from_slice(&blob);
-    key
+/// Blob ids are chosen by their authors: with the author and the document they name a blob.
+fn blob_key(author: DeviceId, document: DocumentId, blob: [u8; 16]) -> [u8; 32] {
+    Hash::of(&[&author.0, &document.0, &blob]).0
 }
 
 /// Puts the parts of a blob together and decompresses it.

@@ -18,7 +18,7 @@ use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::codec::CodecError;
 use roost_shared::wire::http::{Base64, CreateWorkspace, ProposeLog};
 use roost_shared::wire::message::{ClientMessage, Hello, Item, ServerMessage, Token};
-use roost_shared::{DocumentId, Envelope, LogId};
+use roost_shared::{Code, DocumentId, Envelope, LogId};
 
 pub use self::documents::EditError;
 use self::documents::OpenDocument;
@@ -238,8 +238,11 @@ impl Replica {
         self.store.apply(&step.writes)?;
         let roster_changed =
             step.writes.iter().any(|write| matches!(write, Write::HeldRecord(_) | Write::HoldLogChain));
-        if is_new_log {
-            self.open.clear(); // they hold what the old log had of each document
+        let is_cloned = step.notices.contains(&Notice::Refused { code: Code::Equivocation });
+        if is_new_log || is_cloned {
+            // They hold what the old log had of each document; or another copy of this store wrote in our name, and a
+            // fresh peer id for each document keeps the two apart from here on.
+            self.open.clear();
         }
         self.track_met(&step.writes)?;
         self.notices.extend(step.notices);

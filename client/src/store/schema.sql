@@ -66,7 +66,7 @@ CREATE TABLE inbox (
     seq      INTEGER PRIMARY KEY,
     document BLOB NOT NULL,
     waits    INTEGER NOT NULL,    -- 1 once it was looked at and something was missing
-    blob     BLOB,                -- author and blob id, once it was seen to be a part
+    blob     BLOB,                -- which blob, once it was seen to be a part of one
     bytes    BLOB NOT NULL
 ) STRICT;
 CREATE INDEX inbox_blob ON inbox (blob) WHERE blob IS NOT NULL;

@@ -34,7 +34,7 @@ fn report(seed: u64, is_verbose: bool) -> ExitCode {
             let _ = writeln!(out, "WRONG: {verdict}");
         }
     }
-    if is_verbose || !fine || seed % 100 == 0 {
+    if is_verbose || !fine || seed.is_multiple_of(100) {
         let (events, entries, journal) = (outcome.events, outcome.entries, outcome.journal);
         let _ = writeln!(out, "seed {seed}: {events} events, {entries} entries, journal {journal:016x}");
     }
