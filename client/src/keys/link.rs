@@ -126,6 +126,10 @@ impl FromStr for ShareLink {
             return Err(LinkError);
         }
         let mut server = Url::parse(text).map_err(|_| LinkError)?;
+        let is_plain = server.query().is_none() && server.username().is_empty() && server.password().is_none();
+        if !is_plain {
+            return Err(LinkError);
+        }
         let secret = server.fragment().and_then(|fragment| fragment.strip_prefix(VERSION)).ok_or(LinkError)?;
         let bytes = URL_SAFE_NO_PAD.decode(secret).map_err(|_| LinkError)?;
         let bytes: [u8; FRAGMENT_LEN] = bytes.try_into().map_err(|_| LinkError)?;

@@ -321,7 +321,9 @@ impl Machine {
         self.post(step);
         self.resync_on(step);
         if self.held.roster().scope(self.device) == Some(Scope::Read) {
-            self.finish_resync(step); // it has nothing to offer
+            // It has nothing to offer; what it wrote before it was made a reader stays in its documents.
+            self.edited = false;
+            self.finish_resync(step);
         }
         let may_append = !self.forked && self.held.roster().scope(self.device) == Some(Scope::ReadWrite);
         if !may_append || self.carrying || self.resync == Some(Stage::Read) {
@@ -364,6 +366,9 @@ impl Machine {
         self.left = left;
         if rows.is_empty() {
             self.finish_resync(step);
+            if !left {
+                self.uploaded(step);
+            }
         } else {
             // Exported up to a size: there may be more, and asking costs little.
             self.edited = true;

@@ -114,7 +114,9 @@ impl Machine {
 
     /// The server took records it had lost, or had lost none.
     pub(super) fn carried(&mut self, now_ms: u64, carried: Result<bool, Code>, step: &mut Step) {
-        self.carrying = false;
+        if !std::mem::take(&mut self.carrying) {
+            return; // the answer to an earlier socket's question
+        }
         match carried {
             Ok(true) => {
                 if let Connection::Waiting { .. } = self.connection {

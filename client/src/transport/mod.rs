@@ -76,6 +76,10 @@ pub fn origin(address: &str, allow_http: bool) -> Result<String, AddressError> {
     let malformed = || AddressError::Malformed(address.to_owned());
     let url = Url::parse(address).map_err(|_| malformed())?;
     let host = url.host().ok_or_else(malformed)?;
+    let is_bare = url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none();
+    if !is_bare {
+        return Err(malformed()); // a path would be dropped in silence
+    }
     let is_loopback = match host {
         url::Host::Domain(domain) => domain == "localhost",
         url::Host::Ipv4(ip) => ip.is_loopback(),

@@ -163,6 +163,7 @@ async fn appends(file: &Path, server: &str) -> Result<Vec<Duration>, Box<dyn std
         documents: None,
     };
     socket.send(ClientMessage::Hello(hello).encode());
+    while !matches!(next(&mut socket).await?, ServerMessage::Welcome(_)) {}
     let mut times = Vec::with_capacity(ROUNDS);
     for (round, author_seq) in (0..ROUNDS as u64).zip(last + 1..) {
         let header = Header {
@@ -196,7 +197,10 @@ async fn appends(file: &Path, server: &str) -> Result<Vec<Duration>, Box<dyn std
 
 async fn next(socket: &mut Socket) -> Result<ServerMessage, Box<dyn std::error::Error>> {
     match socket.heard().await {
-        Heard::Message(bytes) => Ok(ServerMessage::decode(&bytes)?),
+        Heard::Message(bytes) => match ServerMessage::decode(&bytes)? {
+            ServerMessage::Error { code, message } => Err(format!("{code}: {message}").into()),
+            message => Ok(message),
+        },
         Heard::Closed(code) => Err(format!("closed: {code:?}").into()),
     }
 }

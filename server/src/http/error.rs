@@ -152,7 +152,9 @@ const fn advice(code: Code) -> &'static str {
         Code::RosterMoved => "the roster has moved: read it and build the record again",
         Code::RosterInvalid => "the record breaks a rule of the roster",
         Code::LinkUnavailable => "the link is used, expired, revoked or wrong: ask for a new one",
-        Code::LogKept => "the evidence shows no other log, the proposed id was used before, or the last change is less than an hour old",
+        Code::LogKept => {
+            "the evidence shows no other log, the proposed id was used before, or the last change is less than an hour old"
+        }
         Code::AdmissionClosed => "this server does not take new workspaces without its admission key",
         Code::StorageFull => "the server's disk is full: nothing was lost, free some space and try again",
         Code::StorageFailed => "the server's database does not work: see its log",

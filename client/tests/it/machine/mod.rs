@@ -1,0 +1,9 @@
+//! The sync machine by itself: one event in, one step out.
+
+mod inbox;
+mod outbox;
+mod resync;
+mod rig;
+mod roster;
+mod session;
+pub mod world;

@@ -1,0 +1,228 @@
+//! Edits out: sealed, sent, met; and what silence and each refusal lead to.
+
+use roost::sync::resync::Stage;
+use roost::sync::{Effect, Event, Notice, Write};
+use roost_shared::limits::APPEND_TIMEOUT_MS;
+use roost_shared::roster::Scope;
+use roost_shared::wire::message::{Append, ServerMessage};
+use roost_shared::{Code, Cursor, Envelope};
+
+use super::rig::{Rig, appending, effects, is_idle, row, sealing};
+use super::world::{Team, TestLog};
+
+struct World {
+    team: Team,
+    log: TestLog,
+    rig: Rig,
+    envelope: Envelope,
+    append: Append,
+}
+
+/// With an edit on its way.
+fn in_flight() -> World {
+    let team = Team::of(&[Scope::ReadWrite]);
+    let log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 0, &log);
+    let (envelope, append) = rig.edit(&team, 0, &log);
+    World { team, log, rig, envelope, append }
+}
+
+fn appended(id: u64, seq: u64) -> ServerMessage {
+    ServerMessage::Appended { id, seqs: vec![seq] }
+}
+
+#[test]
+fn an_edit_is_sealed_on_what_was_read_and_sent_without_condition() {
+    let team = Team::new();
+    let log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 0, &log);
+    let step = rig.handle(Event::Edited);
+    assert_eq!(effects(&step), ["seal"]);
+    let at = sealing(&step);
+    assert_eq!((at.log, at.epoch, at.author_seq), (log.id, 1, 1));
+    assert_eq!((at.base_size, at.base_root), (Cursor(1), log.root(1)));
+    let (envelope, step) = rig.seal(&team, 0, &log, at);
+    let append = appending(&step);
+    assert_eq!((append.if_tail, append.envelopes), (None, vec![envelope.into_bytes()]));
+}
+
+#[test]
+fn an_acknowledgement_alone_drops_no_row() {
+    let World { mut log, mut rig, envelope, append, .. } = in_flight();
+    let seq = log.push(envelope);
+    assert!(is_idle(&rig.hear(appended(append.id, seq))));
+    assert_eq!((rig.machine.view().outbox, rig.machine.view().synced), (1, false));
+    let step = rig.items(vec![log.leaf(seq), log.tail_item()]);
+    assert!(step.writes.iter().any(|write| matches!(write, Write::Met { author_seq: 1 })));
+    assert_eq!(effects(&step), ["seal"], "there may be more");
+    rig.handle(Event::Sealed { rows: Vec::new(), left: false });
+    let view = rig.machine.view();
+    assert!(view.synced && view.outbox == 0 && !view.edited, "{view:?}");
+}
+
+#[test]
+fn that_all_is_uploaded_is_told() {
+    let World { mut log, mut rig, envelope, append, .. } = in_flight();
+    let seq = log.push(envelope);
+    let mut notices = rig.hear(appended(append.id, seq)).notices;
+    notices.extend(rig.items(vec![log.leaf(seq), log.tail_item()]).notices);
+    notices.extend(rig.handle(Event::Sealed { rows: Vec::new(), left: false }).notices);
+    assert!(notices.contains(&Notice::Uploaded), "{notices:?}");
+}
+
+#[test]
+fn edits_while_one_is_in_flight_become_one_seal() {
+    let World { team, mut log, mut rig, envelope, append } = in_flight();
+    for _ in 0..5 {
+        assert!(is_idle(&rig.handle(Event::Edited)));
+    }
+    let seq = log.push(envelope);
+    rig.hear(appended(append.id, seq));
+    let step = rig.items(vec![log.leaf(seq), log.tail_item()]);
+    assert_eq!(effects(&step), ["seal"]);
+    let at = sealing(&step);
+    assert_eq!(at.author_seq, 2);
+    assert!(is_idle(&rig.handle(Event::Edited)), "one seal at a time");
+    let (_, step) = rig.seal(&team, 0, &log, at);
+    assert_eq!(effects(&step), ["send"]);
+    assert!(appending(&step).id > append.id);
+}
+
+#[test]
+fn an_edit_while_sealing_is_sealed_next() {
+    let team = Team::new();
+    let log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 0, &log);
+    rig.handle(Event::Edited);
+    assert!(is_idle(&rig.handle(Event::Edited)));
+    assert_eq!(effects(&rig.handle(Event::Sealed { rows: Vec::new(), left: false })), ["seal"]);
+    assert_eq!(effects(&rig.handle(Event::Sealed { rows: Vec::new(), left: false })), [""; 0]);
+}
+
+#[test]
+fn edits_that_cannot_be_sealed_are_not_synced() {
+    let team = Team::new();
+    let log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 0, &log);
+    rig.handle(Event::Edited);
+    assert!(is_idle(&rig.handle(Event::Sealed { rows: Vec::new(), left: true })));
+    assert!(rig.machine.view().edited && !rig.machine.view().synced);
+}
+
+#[test]
+fn the_next_append_waits_until_the_last_is_both_acknowledged_and_met() {
+    let World { team, mut log, mut rig, envelope, append } = in_flight();
+    let seq = log.push(envelope);
+    let step = rig.items(vec![log.leaf(seq), log.tail_item()]);
+    let (_, step) = rig.seal(&team, 0, &log, sealing(&step));
+    assert!(is_idle(&step), "not acknowledged");
+    assert_eq!(effects(&rig.hear(appended(append.id, seq))), ["send"]);
+}
+
+#[test]
+fn silence_ends_the_socket_and_the_same_bytes_go_on_the_next() {
+    let World { log, mut rig, append, .. } = in_flight();
+    let bytes: usize = append.envelopes.iter().map(Vec::len).sum();
+    assert_eq!(rig.wake_ms(), rig.now_ms + APPEND_TIMEOUT_MS + bytes as u64 / 8);
+    rig.now_ms = rig.wake_ms() - 1;
+    assert!(is_idle(&rig.handle(Event::Tick)));
+    rig.now_ms += 1;
+    assert_eq!(effects(&rig.handle(Event::Tick)), ["disconnect"]);
+    let again = appending(&rig.reconnect(&log));
+    assert_eq!((again.envelopes, again.if_tail), (append.envelopes, None));
+    assert!(again.id > append.id, "an answer on the old socket is not to this one");
+}
+
+#[test]
+fn an_acknowledged_entry_that_never_comes_ends_the_socket_too() {
+    let World { log, mut rig, append, .. } = in_flight();
+    rig.now_ms += 1_000;
+    rig.hear(appended(append.id, log.tail() + 1));
+    rig.now_ms = rig.wake_ms();
+    assert_eq!(effects(&rig.handle(Event::Tick)), ["disconnect"]);
+    assert_eq!(appending(&rig.reconnect(&log)).envelopes, append.envelopes);
+}
+
+#[test]
+fn a_refusal_leads_to_resync() {
+    let codes = [
+        Code::Equivocation,
+        Code::AuthorGap,
+        Code::BaseMismatch,
+        Code::EpochStale,
+        Code::LogChanged,
+        Code::NotAllowed,
+        Code::TailMoved,
+    ];
+    for code in codes {
+        let World { team, mut log, mut rig, append, .. } = in_flight();
+        let step = rig.refused(append.id, code, 0);
+        assert_eq!(step.notices, [Notice::Refused { code }]);
+        // The tail was read: nothing more to wait for.
+        let [Write::Resync(Some(Stage::Read)), Write::ClearOutbox, Write::Resync(Some(Stage::Reseal))] =
+            &step.writes[..]
+        else {
+            panic!("{code}: {step:?}")
+        };
+        assert_eq!(effects(&step), ["seal"], "{code}");
+        assert_eq!(rig.machine.view().outbox, 0);
+        let (envelope, step) = rig.seal(&team, 0, &log, sealing(&step));
+        let again = appending(&step);
+        assert_eq!(again.if_tail, Some(log.tail()), "{code}: on condition that the log still ends here");
+        let seq = log.push(envelope);
+        rig.hear(appended(again.id, seq));
+        let step = rig.items(vec![log.leaf(seq), log.tail_item()]);
+        assert!(step.writes.iter().any(|write| matches!(write, Write::Resync(None))), "{code}");
+        let (_, step) = rig.seal(&team, 0, &log, sealing(&step));
+        assert_eq!(appending(&step).if_tail, None, "{code}: the one after goes without");
+    }
+}
+
+#[test]
+fn a_refusal_that_passes_keeps_the_rows_and_waits() {
+    let codes = [Code::QuotaExceeded, Code::RetryLater, Code::TooLarge, Code::StorageFull, Code::StorageFailed];
+    for code in codes {
+        let World { log, mut rig, append, .. } = in_flight();
+        let step = rig.refused(append.id, code, 4_000);
+        assert_eq!(step.notices[0], Notice::Refused { code });
+        assert!(step.writes.is_empty(), "{code}: {step:?}");
+        assert_eq!(effects(&step), ["disconnect"], "{code}");
+        assert_eq!(rig.machine.view().outbox, 1, "{code}");
+        assert!(rig.wake_ms() >= rig.now_ms + 4_000, "{code}");
+        assert_eq!(appending(&rig.reconnect(&log)).envelopes, append.envelopes, "{code}");
+    }
+}
+
+#[test]
+fn a_refusal_of_something_else_is_ignored() {
+    let World { mut rig, append, .. } = in_flight();
+    assert!(is_idle(&rig.refused(append.id + 1, Code::Equivocation, 0)));
+    assert_eq!(rig.machine.view().outbox, 1);
+}
+
+#[test]
+fn the_fourth_refusal_in_a_row_waits() {
+    let World { team, log, mut rig, mut append, .. } = in_flight();
+    for _ in 0..3 {
+        let step = rig.refused(append.id, Code::EpochStale, 0);
+        let (_, step) = rig.seal(&team, 0, &log, sealing(&step));
+        append = appending(&step);
+    }
+    assert_eq!(effects(&rig.refused(append.id, Code::EpochStale, 0)), ["disconnect"]);
+    assert!(rig.machine.wake_at_ms().is_some());
+    assert_eq!(effects(&rig.reconnect(&log)), [""; 0], "it reads first");
+    assert_eq!(effects(&rig.read(&log)), ["seal"]);
+}
+
+#[test]
+fn rows_from_before_a_restart_are_sent_as_they_are() {
+    let World { team, log, rig, envelope, .. } = in_flight();
+    let mut loaded = super::rig::loaded(&team, 0, log.id);
+    loaded.log = rig.machine.log().clone();
+    loaded.outbox = vec![row(&envelope)];
+    loaded.edited = true;
+    let mut rig = Rig::new(loaded);
+    let step = rig.start(&log);
+    let [Effect::Send(_)] = &step.effects[..] else { panic!("{step:?}") };
+    assert_eq!(appending(&step).envelopes, [envelope.into_bytes()]);
+}

@@ -1,0 +1,6 @@
+//! One workspace on one device, over a store in memory and a log kept by the test.
+
+mod bench;
+mod digest;
+mod documents;
+mod merge;
