@@ -186,7 +186,7 @@ fn a_server_that_forges_an_entry_is_caught_by_the_true_one() {
 #[test]
 fn an_author_who_was_never_in_is_put_aside() {
     let (team, mut log, mut rig) = world();
-    let mut branch = team.clone();
+    let mut branch = team;
     let stranger = branch.join(Scope::ReadWrite);
     let seq = log.push(branch.entry(&log, stranger, 1));
     assert_eq!(quarantine(&rig.read(&log)), [(seq, "its author was never in the roster")]);
@@ -196,7 +196,8 @@ fn an_author_who_was_never_in_is_put_aside() {
 fn a_wrong_base_is_told_and_the_content_kept() {
     let (team, mut log, mut rig) = world();
     let author = team.id(1);
-    let bases: [fn(&TestLog) -> (Cursor, Hash); 3] = [
+    type Base = fn(&TestLog) -> (Cursor, Hash);
+    let bases: [Base; 3] = [
         |log| (Cursor(log.tail()), Hash([1; 32])),
         |log| (Cursor(log.tail() + 5), log.root(log.tail())),
         |_| (Cursor(0), Hash([1; 32])),

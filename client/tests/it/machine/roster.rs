@@ -73,7 +73,7 @@ fn a_record_of_ours_is_posted_again_on_the_next_socket() {
     let mut rig = Rig::at(&team, 0, &log);
     team.invite(Scope::Read);
     let record = team.last_record();
-    assert_eq!(effects(&rig.handle(Event::Proposed(record.clone()))), ["post"]);
+    assert_eq!(effects(&rig.handle(Event::Proposed(record))), ["post"]);
     assert_eq!(effects(&rig.handle(Event::Posted(Err(Code::RetryLater)))), ["disconnect"]);
     assert!(rig.machine.is_proposing());
     assert_eq!(effects(&rig.reconnect(&log)), ["post"]);

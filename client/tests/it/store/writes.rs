@@ -80,7 +80,7 @@ fn a_step_is_written_whole_or_not_at_all() {
     }
     let mut traces = vec![before];
     for write in writes() {
-        store.apply(&[write.clone()]).unwrap();
+        store.apply(std::slice::from_ref(&write)).unwrap();
         let now = rows(&store);
         assert!(traces.last() != Some(&now), "{write:?} leaves no trace: above it proved nothing");
         traces.push(now);
