@@ -45,7 +45,7 @@ pub enum Event {
     LogGranted(Result<LogId, Code>),
     /// The answer to [`super::Effect::Carry`]: whether the server took anything.
     Carried(Result<bool, Code>),
-    /// A record of ours is durable here and waits to be taken in ([`super::Write::Pending`] was done).
+    /// A record of ours is durable here and waits to be taken in.
     Proposed(Record),
     /// The answer to [`super::Effect::Post`].
     Posted(Result<(), Code>),
