@@ -1,7 +1,7 @@
 //! The Roost server: ordered opaque bytes, none of which it can read.
 //!
 //! [`serve`] runs it on a listener; the binary, the `roost` command and the live tests all go through it. From there:
-//! [`routes`] names every route, [`http`] answers requests, [`socket`] pumps a WebSocket through a [`session`], and
+//! `routes` names every route, `http` answers requests, `socket` pumps a WebSocket through a [`session`], and
 //! both write through [`log`], which asks a [`store`].
 
 mod accept;

@@ -217,7 +217,7 @@ fn epochs_only_rise() {
     assert_eq!(refused(&roster_after(0), &next(&roster_after(0), RecordBody::Owner(linked), OWNER)), first);
 
     let devices = || vec![phone(), used_invite(), device(LAPTOP, Status::Active)];
-    let roster = roster_after(4);
+    let mut roster = roster_after(4);
     assert_eq!(roster.epoch(), 2);
     assert_eq!(owner_refused(&roster, 1, devices()), ChainError::Rule("the epoch never falls"));
 
