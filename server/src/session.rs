@@ -1,5 +1,5 @@
 //! One device's conversation: a message or an answer in, messages and questions out. No socket, no clock, no spawn;
-//! [`crate::socket`] carries out what it asks for, and so does the simulator.
+//! `crate::socket` carries out what it asks for, and so does the simulator.
 
 use std::collections::{BTreeSet, HashSet};
 

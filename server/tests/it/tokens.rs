@@ -93,7 +93,7 @@ fn a_life_is_a_day_at_most() {
     }
     let far = json!(u64::MAX);
     let mut claims = with("exp", far.clone());
-    claims["iat"] = far.clone();
+    claims["iat"] = far;
     is_refused(&token(&header(), &claims, &SECRET), "from the end of time");
 }
 
