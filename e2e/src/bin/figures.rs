@@ -56,7 +56,7 @@ fn bytes(trace: &Path) -> Figures {
     let dir = tempfile::tempdir()?;
     let data_dir = dir.path().join("server");
     let (cable, listener) = Cable::new()?;
-    let server = Server::start(&data_dir, &["--public-url", &cable.address()]);
+    let server = Server::start_quiet(&data_dir, &["--public-url", &cable.address()]);
     cable.plug(listener, server.port());
     let device = Device::new(dir.path().join("device"));
     device.ok(&["init", "--server", &cable.address()]);
@@ -107,7 +107,7 @@ fn export_of(dir: &Path) -> Result<usize, Box<dyn std::error::Error>> {
 async fn acks() -> Figures {
     let dir = tempfile::tempdir()?;
     let limit = commits(&dir.path().join("limit.db"))?;
-    let server = Server::start(&dir.path().join("server"), &[]);
+    let server = Server::start_quiet(&dir.path().join("server"), &[]);
     let data_dir = dir.path().join("device");
     let roost = Roost::builder(&data_dir).open().await?;
     let workspace = roost.create_workspace(&server.address(), "device").await?;

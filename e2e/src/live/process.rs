@@ -25,14 +25,25 @@ pub struct Server {
     port: u16,
     dir: PathBuf,
     extra: Vec<String>,
+    /// What `ROOST_LOG` is set to.
+    logs: &'static str,
 }
 
 impl Server {
     /// Starts one on a free port.
     pub fn start(dir: &Path, extra: &[&str]) -> Self {
+        Self::start_with(dir, extra, "debug")
+    }
+
+    /// The same, logging as it does by default: for figures.
+    pub fn start_quiet(dir: &Path, extra: &[&str]) -> Self {
+        Self::start_with(dir, extra, "info")
+    }
+
+    fn start_with(dir: &Path, extra: &[&str], logs: &'static str) -> Self {
         let extra: Vec<String> = extra.iter().map(|argument| (*argument).to_owned()).collect();
-        let (child, port) = spawn_server(dir, 0, &extra);
-        Self { child, port, dir: dir.to_owned(), extra }
+        let (child, port) = spawn_server(dir, 0, &extra, logs);
+        Self { child, port, dir: dir.to_owned(), extra, logs }
     }
 
     /// `http://127.0.0.1:PORT`
@@ -52,7 +63,7 @@ impl Server {
 
     /// Again, on the same port and data.
     pub fn restart(&mut self) {
-        let (child, port) = spawn_server(&self.dir, self.port, &self.extra);
+        let (child, port) = spawn_server(&self.dir, self.port, &self.extra, self.logs);
         self.child = child;
         self.port = port;
     }
@@ -81,7 +92,7 @@ impl Drop for Server {
     }
 }
 
-fn spawn_server(dir: &Path, port: u16, extra: &[String]) -> (Child, u16) {
+fn spawn_server(dir: &Path, port: u16, extra: &[String], logs: &str) -> (Child, u16) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(dir.with_extension("log"));
     let log = log.map(Stdio::from).unwrap_or_else(|_| Stdio::null());
     let mut child = spawn(
@@ -89,7 +100,7 @@ fn spawn_server(dir: &Path, port: u16, extra: &[String]) -> (Child, u16) {
             .args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"])
             .arg(dir)
             .args(extra)
-            .env("ROOST_LOG", "debug")
+            .env("ROOST_LOG", logs)
             .stdout(Stdio::piped())
             .stderr(log),
     );

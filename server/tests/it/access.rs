@@ -236,3 +236,20 @@ async fn a_bad_hello_is_not() {
     let late = access().admit(&store, &good(), &CHALLENGE, NOW_MS + LIFE_S * 1_000 + 6_000).await.map(|_| ());
     assert_eq!(late, Err(Code::TokenExpired), "a token that ran out");
 }
+
+/// The token it had is long dead; its key is all it needs.
+#[tokio::test]
+async fn a_device_that_was_offline_for_a_month_comes_back() {
+    const MONTH_MS: u64 = 31 * 24 * 60 * 60 * 1_000;
+    let (store, access) = (store().await, access());
+    let nonce = access.nonce(NOW_MS, [2; 16]);
+    let before = access.session(&*store, &ask(&nonce, PHONE, PHONE), NOW_MS, [1; 16]).await.unwrap();
+
+    let later_ms = NOW_MS + MONTH_MS;
+    assert_eq!(access.verify(&before.token, later_ms).err(), Some(Code::TokenExpired));
+    let stale = access.session(&*store, &ask(&nonce, PHONE, PHONE), later_ms, [1; 16]).await;
+    assert_eq!(stale.err(), Some(Code::NonceInvalid), "an old nonce is of no use");
+    let nonce = access.nonce(later_ms, [3; 16]);
+    let after = access.session(&*store, &ask(&nonce, PHONE, PHONE), later_ms, [1; 16]).await.unwrap();
+    assert_eq!(access.verify(&after.token, later_ms).map(|claims| claims.sub), Ok(device_id(PHONE)));
+}

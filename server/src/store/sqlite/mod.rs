@@ -97,6 +97,7 @@ impl SqliteStore {
         migrated.map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
+            .test_before_acquire(false) // a file does not hang up
             .connect_with(options(path).read_only(true))
             .await
             .map_err(failed)?;
