@@ -12,6 +12,7 @@
 pub mod clock;
 mod document;
 mod error;
+pub mod join;
 pub mod keys;
 pub mod replica;
 mod roost;

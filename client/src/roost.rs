@@ -3,25 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use roost_shared::limits::ROSTER_CHAIN_MAX;
-use roost_shared::roster::{Record, Status};
-use roost_shared::wire::http::{Base64, Redeem};
-use roost_shared::{Code, LogId, WorkspaceId};
+use roost_shared::{LogId, WorkspaceId};
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
+use crate::join::Joiner;
 use crate::keys::link::ShareLink;
-use crate::keys::ring::KeyRing;
 use crate::keys::{EpochKey, KeyPair, Seed, roster};
 use crate::replica::{Choices, InviteError, Replica};
 use crate::store::{Durability, Identity, Store, StoreError};
-use crate::sync::Chain;
 use crate::transport::http::Http;
 use crate::transport::origin;
 use crate::workspace::Workspace;
-
-/// Times a joiner builds its record anew because another came first.
-const JOIN_TRIES: usize = 8;
 
 /// Settings before anything is opened.
 #[derive(Clone)]
@@ -174,7 +167,7 @@ impl Roost {
             name: name.to_owned(),
             device_seed,
             owner_seed: Some(owner_seed),
-            invite_seed: None,
+            invite: None,
             joined: true,
         };
         let mut store = self.store(workspace)?;
@@ -193,9 +186,8 @@ impl Roost {
         let identity = match store.identity()? {
             Some(identity) if identity.joined => return Err(Error::Exists(self.path(workspace))),
             Some(identity) => {
-                let invite_seed = Some(link.invite().seed());
-                store.set_invite(&link.invite().seed())?;
-                Identity { invite_seed, ..identity }
+                store.set_invite(link.invite())?;
+                identity
             }
             None => {
                 let identity = Identity {
@@ -204,7 +196,7 @@ impl Roost {
                     name: name.to_owned(),
                     device_seed: Seed::new(self.settings.clock.random()),
                     owner_seed: None,
-                    invite_seed: Some(link.invite().seed()),
+                    invite: Some(link.invite().clone()),
                     joined: false,
                 };
                 store.create(&identity, LogId::ZERO, &[])?;
@@ -212,61 +204,11 @@ impl Roost {
             }
         };
         let http = Http::new(&server, None)?;
-        let chain = self.take_place(&http, link, &identity).await?;
+        let device = KeyPair::device(&identity.device_seed);
+        let joiner = Joiner { invite: link.invite(), device: &device, name: &identity.name };
+        let chain = joiner.take_place(&*self.settings.clock, &http, workspace).await?;
         store.join(chain.records(), true)?;
         drop(store);
         self.workspace(workspace).await
     }
-
-    /// Redeems the link, verifies what the server says, and takes the invite's place in the roster.
-    async fn take_place(&self, http: &Http, link: &ShareLink, identity: &Identity) -> Result<Chain, Error> {
-        let workspace = link.workspace();
-        let device = KeyPair::device(&identity.device_seed);
-        if let Ok(token) = http.session(workspace, &device).await {
-            // An earlier try got through, and its answer was lost.
-            return verify(workspace, http.chain(workspace, &token.token).await?);
-        }
-        let invite = link.invite();
-        let redeem = Redeem {
-            workspace,
-            link_proof: Base64(invite.link_proof().to_vec()),
-            access_proof: Base64(invite.access_proof().to_vec()),
-            device: device.device_id(),
-        };
-        let redeemed = http.redeem(&redeem).await?;
-        let mut records = redeemed.chain;
-        for _ in 0..JOIN_TRIES {
-            let mut chain = verify(workspace, records)?;
-            let roster = chain.roster();
-            if roster.scope(device.device_id()).is_some() {
-                return Ok(chain); // an earlier try got through
-            }
-            let invite = invite.keys();
-            let open = roster.member(invite.device_id()).is_some_and(|found| found.device.status == Status::Invite);
-            let ring = KeyRing::open(chain.records(), &[&invite]);
-            let key = ring.get(roster.epoch()).filter(|_| open).ok_or(Error::LinkDead)?;
-            let record = roster::replace(&*self.settings.clock, &invite, roster, key, &device, &identity.name);
-            match http.post_record(&record).await {
-                Ok(_) => {
-                    chain.push(record).map_err(Error::Roster)?;
-                    return Ok(chain);
-                }
-                Err(error) if error.code() == Some(Code::RosterMoved) => {
-                    records = http.chain(workspace, &redeemed.token.token).await?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Err(Error::TimedOut)
-    }
-}
-
-/// Owner, chain and workspace id belong together, whatever the server says.
-fn verify(workspace: WorkspaceId, records: Vec<Base64>) -> Result<Chain, Error> {
-    let malformed = Error::Roster(roost_shared::roster::ChainError::Rule("a record is malformed"));
-    if records.len() > ROSTER_CHAIN_MAX {
-        return Err(malformed);
-    }
-    let parsed: Result<Vec<Record>, _> = records.into_iter().map(|record| Record::parse(record.0)).collect();
-    Chain::verify(workspace, parsed.map_err(|_| malformed)?).map_err(Error::Roster)
 }

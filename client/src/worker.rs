@@ -13,7 +13,10 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
+use crate::error::Error;
+use crate::join::Joiner;
 use crate::keys::KeyPair;
+use crate::keys::link::Invite;
 use crate::replica::{Output, Replica};
 use crate::store::StoreError;
 use crate::sync::{Event, Notice, View};
@@ -228,6 +231,7 @@ impl Worker {
                 let http = self.http.clone();
                 self.request(async move { Event::Carried(carry(&http, &records, &create).await) });
             }
+            Output::Rejoin(invite) => self.rejoin(invite),
             Output::Post(record) => {
                 let http = self.http.clone();
                 self.request(async move {
@@ -236,6 +240,21 @@ impl Worker {
                 });
             }
         }
+    }
+
+    fn rejoin(&mut self, invite: Invite) {
+        let (http, device, workspace) = (self.http.clone(), self.device.clone(), self.workspace);
+        let (clock, name) = (Arc::clone(&self.shared.clock), self.shared.replica.lock().identity().name.clone());
+        self.request(async move {
+            let joiner = Joiner { invite: &invite, device: &device, name: &name };
+            Event::Carried(match joiner.take_place(&*clock, &http, workspace).await {
+                Ok(_) => Ok(true),
+                Err(Error::Transport(error)) if error.code() != Some(Code::LinkUnavailable) => {
+                    Err(error.code().unwrap_or(Code::RetryLater))
+                }
+                Err(_) => Ok(false), // the link was used by another, or ran out
+            })
+        });
     }
 
     fn request(&mut self, request: impl Future<Output = Event> + Send + 'static) {

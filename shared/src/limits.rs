@@ -100,6 +100,9 @@ pub const BACKOFF_MIN_MS: u64 = 500;
 pub const BACKOFF_MAX_MS: u64 = 30_000;
 /// An Append unanswered for this long is repeated, byte for byte, on a new socket.
 pub const APPEND_TIMEOUT_MS: u64 = 15_000;
+/// Edits typed within this time of the last seal go into one envelope: an entry costs some 500 bytes and a
+/// signature however little it holds. An edit after a rest is sealed at once.
+pub const SEAL_PAUSE_MS: u64 = 100;
 
 const _: () = {
     assert!(ROSTER_RECORD_MAX <= BODY_MAX, "a roster record fits an envelope");
@@ -113,6 +116,6 @@ const _: () = {
     assert!(MESSAGE_MAX <= HTTP_BODY_MAX && ROSTER_RECORD_MAX * 4 / 3 + 1_024 <= HTTP_BODY_MAX);
     assert!(HEAD_LEN <= HEAD_MAX && HEAD_MAX < PART_MAX);
     assert!(KEPT_ENTRIES_MAX * 4 + DEVICES_MAX * 24 + 256 <= BODY_MAX, "a checkpoint fits an envelope");
-    assert!(BACKOFF_MIN_MS < BACKOFF_MAX_MS);
+    assert!(SEAL_PAUSE_MS < BACKOFF_MIN_MS && BACKOFF_MIN_MS < BACKOFF_MAX_MS);
     assert!(HELLO_TIMEOUT_MS < NONCE_LIFE_MS);
 };

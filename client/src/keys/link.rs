@@ -15,7 +15,8 @@ use super::{KeyPair, Seed, derive};
 
 const PATH: &str = "/join";
 const VERSION: &str = "v1.";
-const FRAGMENT_LEN: usize = 16 + 32 + 16;
+const INVITE_LEN: usize = 16 + 32;
+const FRAGMENT_LEN: usize = INVITE_LEN + 16;
 
 /// A link as a person passes it on. Whoever holds it can join: treat it like a password.
 #[derive(Clone)]
@@ -41,6 +42,22 @@ impl Invite {
     /// A fresh one.
     pub const fn new(link_id: [u8; 16], secret: [u8; 32]) -> Self {
         Self { link_id, secret: Seed(secret) }
+    }
+
+    /// As a device keeps it until a record wraps a key to its own: link id, secret.
+    pub fn to_bytes(&self) -> [u8; INVITE_LEN] {
+        let mut bytes = [0; INVITE_LEN];
+        bytes[..16].copy_from_slice(&self.link_id);
+        bytes[16..].copy_from_slice(&self.secret.0);
+        bytes
+    }
+
+    /// What [`Invite::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8; INVITE_LEN]) -> Self {
+        let (mut link_id, mut secret) = ([0; 16], [0; 32]);
+        link_id.copy_from_slice(&bytes[..16]);
+        secret.copy_from_slice(&bytes[16..]);
+        Self::new(link_id, secret)
     }
 
     /// The invite device's seed.
@@ -78,6 +95,12 @@ impl Invite {
     }
 }
 
+impl fmt::Debug for Invite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Invite(…)")
+    }
+}
+
 impl ShareLink {
     /// For a workspace on `server`.
     pub const fn new(server: Url, invite: Invite, workspace: WorkspaceId) -> Self {
@@ -103,8 +126,7 @@ impl ShareLink {
 impl fmt::Display for ShareLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = Vec::with_capacity(FRAGMENT_LEN);
-        bytes.extend_from_slice(&self.invite.link_id);
-        bytes.extend_from_slice(&self.invite.secret.0);
+        bytes.extend_from_slice(&self.invite.to_bytes());
         bytes.extend_from_slice(&self.workspace.0);
         let server = self.server.as_str().trim_end_matches('/');
         write!(f, "{server}{PATH}#{VERSION}{}", URL_SAFE_NO_PAD.encode(bytes))
@@ -136,11 +158,9 @@ impl FromStr for ShareLink {
         let path = server.path().strip_suffix(PATH).ok_or(LinkError)?.to_owned();
         server.set_fragment(None);
         server.set_path(&path);
-        let field = |from: usize, out: &mut [u8]| out.copy_from_slice(&bytes[from..from + out.len()]);
-        let (mut link_id, mut secret, mut workspace) = ([0; 16], [0; 32], [0; 16]);
-        field(0, &mut link_id);
-        field(16, &mut secret);
-        field(48, &mut workspace);
-        Ok(Self { server, invite: Invite::new(link_id, secret), workspace: WorkspaceId(workspace) })
+        let (mut invite, mut workspace) = ([0; INVITE_LEN], [0; 16]);
+        invite.copy_from_slice(&bytes[..INVITE_LEN]);
+        workspace.copy_from_slice(&bytes[INVITE_LEN..]);
+        Ok(Self { server, invite: Invite::from_bytes(&invite), workspace: WorkspaceId(workspace) })
     }
 }

@@ -65,6 +65,11 @@ impl KeyRing {
         self.keys.get(&epoch)
     }
 
+    /// Every key, the newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &EpochKey> {
+        self.keys.values().rev()
+    }
+
     /// The first epoch's key, on which names hang.
     pub fn first(&self) -> Option<&EpochKey> {
         self.get(1)

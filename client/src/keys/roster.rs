@@ -1,7 +1,7 @@
 //! Building roster records.
 
 use roost_shared::hash::Hash;
-use roost_shared::roster::{Device, Member, Owner, Record, RecordBody, Replace, Roster, Scope, Status, WRAP_LEN};
+use roost_shared::roster::{Device, Owner, Record, RecordBody, Replace, Roster, Scope, Status, WRAP_LEN};
 use roost_shared::{DeviceId, WorkspaceId};
 
 use super::link::Invite;
@@ -63,21 +63,39 @@ pub fn add_invite(
         name: "",
         invite: Some((not_after_ms, invite.link_hash(), invite.access_hash())),
     };
-    let mut devices = relist(clock, roster, ring, key)?;
+    let mut devices = relist(clock, roster, &[], &[ring], key)?;
     devices.push(list(clock, key, &added)?);
     next(owner, roster, key.epoch(), devices, |now| (now.ek_commit, now.back_link, now.wrap))
 }
 
-/// The next owner record: a new epoch, its key wrapped to everyone who is in.
+/// What a new epoch changes besides the key.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Its number.
+    pub epoch: u32,
+    /// Devices to be listed otherwise than the roster does, or besides.
+    pub amended: Vec<Device>,
+}
+
+impl Change {
+    /// The next number, everyone as they are.
+    pub fn next(roster: &Roster) -> Self {
+        Self { epoch: roster.epoch() + 1, amended: Vec::new() }
+    }
+}
+
+/// The next owner record: a new epoch, its key wrapped to everyone who is in. The first of `rings` is the roster's;
+/// any further one may still open a name.
 pub fn advance_epoch(
     clock: &dyn Clock,
     owner: &KeyPair,
     roster: &Roster,
-    ring: &KeyRing,
+    rings: &[&KeyRing],
+    change: &Change,
 ) -> Result<Record, SealBroken> {
-    let now = ring.get(roster.epoch()).ok_or(SealBroken)?;
-    let key = EpochKey::new(roster.workspace(), roster.epoch() + 1, clock.random());
-    let devices = relist(clock, roster, ring, &key)?;
+    let now = rings.first().and_then(|ring| ring.get(roster.epoch())).ok_or(SealBroken)?;
+    let key = EpochKey::new(roster.workspace(), change.epoch, clock.random());
+    let devices = relist(clock, roster, &change.amended, rings, &key)?;
     let owner_wrap = wrap(&key, &owner.x(), clock.random())?;
     next(owner, roster, key.epoch(), devices, |_| (key.commit(), back_link(&key, now), owner_wrap))
 }
@@ -104,10 +122,9 @@ pub fn replace(
     })
 }
 
-/// The name of a listed device: under the newest epoch it could have been sealed in that opens it.
-pub fn name_of(ring: &KeyRing, roster: &Roster, device: &Device) -> Option<String> {
-    let epochs = (1..=roster.epoch()).rev().filter_map(|epoch| ring.get(epoch));
-    epochs.take(4).find_map(|key| seal::open_label(key, device.id, &device.label).ok())
+/// The name of a listed device: labels are sealed anew with each owner record, so the newest keys open them.
+pub fn name_of(ring: &KeyRing, device: &Device) -> Option<String> {
+    ring.newest_first().take(4).find_map(|key| seal::open_label(key, device.id, &device.label).ok())
 }
 
 fn sign(owner: &KeyPair, workspace: WorkspaceId, version: u64, previous: Hash, mut body: Owner) -> Record {
@@ -128,10 +145,18 @@ fn next(
     Ok(sign(owner, roster.workspace(), roster.version() + 1, roster.hash(), body))
 }
 
-/// Everyone who is listed now, names and wraps under `key`.
-fn relist(clock: &dyn Clock, roster: &Roster, ring: &KeyRing, key: &EpochKey) -> Result<Vec<Device>, SealBroken> {
-    let members = roster.members().map(|Member { device, .. }| {
-        let name = name_of(ring, roster, device).unwrap_or_default();
+/// Everyone who is listed now, with what is amended; names and wraps under `key`.
+fn relist(
+    clock: &dyn Clock,
+    roster: &Roster,
+    amended: &[Device],
+    rings: &[&KeyRing],
+    key: &EpochKey,
+) -> Result<Vec<Device>, SealBroken> {
+    let is_amended = |id: DeviceId| amended.iter().any(|device| device.id == id);
+    let kept = roster.members().map(|member| &member.device).filter(|device| !is_amended(device.id));
+    let listed = kept.chain(amended).map(|device| {
+        let name = rings.iter().find_map(|ring| name_of(ring, device)).unwrap_or_default();
         let invite =
             (device.status == Status::Invite).then_some((device.not_after_ms, device.link_hash, device.access_hash));
         let keys = (device.ed, device.x);
@@ -140,7 +165,7 @@ fn relist(clock: &dyn Clock, roster: &Roster, ring: &KeyRing, key: &EpochKey) ->
         let revoked = || Entry { status: Status::Revoked, invite: None, ..entry };
         list(clock, key, &entry).or_else(|_| list(clock, key, &revoked()))
     });
-    members.collect()
+    listed.collect()
 }
 
 fn list(clock: &dyn Clock, key: &EpochKey, entry: &Entry<'_>) -> Result<Device, SealBroken> {

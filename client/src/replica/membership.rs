@@ -7,10 +7,10 @@ use roost_shared::{Code, DocumentId};
 use super::documents::EditError;
 use super::{Output, Replica, Work, digest, ring};
 use crate::keys::link::{Invite, ShareLink};
-use crate::keys::roster::{add_invite, advance_epoch, name_of};
+use crate::keys::roster::{Change, add_invite, advance_epoch, name_of};
 use crate::keys::{KeyPair, Seed};
 use crate::store::StoreError;
-use crate::sync::Event;
+use crate::sync::{Event, fork};
 
 impl Replica {
     /// The newest roster may bring keys: what waited for one is looked at again.
@@ -18,7 +18,7 @@ impl Replica {
         self.ring = ring(&self.identity, self.machine.held());
         let own = self.machine.held().roster().member(self.device.device_id());
         let has_own_wrap = own.is_some_and(|own| own.device.wrap != [0; WRAP_LEN]);
-        if has_own_wrap && self.identity.invite_seed.take().is_some() {
+        if has_own_wrap && self.identity.invite.take().is_some() {
             self.store.forget_invite()?;
         }
         self.store.look_again()?;
@@ -30,10 +30,18 @@ impl Replica {
         self.identity.owner_seed.as_ref().map(KeyPair::owner)
     }
 
-    /// Someone joined by a link: from the next epoch on that link opens nothing.
+    /// Someone joined by a link: from the next epoch on that link opens nothing. Or the server lost records and has
+    /// others in their place: the next one stands above both branches, and lists again what was lost.
     pub(super) fn advance_epoch(&mut self) -> Result<Vec<Output>, StoreError> {
-        let roster = self.machine.held().roster();
-        let built = self.owner().and_then(|owner| advance_epoch(&*self.clock, &owner, roster, &self.ring).ok());
+        let (ours, theirs) = (self.machine.held(), &self.machine.log().chain);
+        let served = ring(&self.identity, theirs);
+        let change = Change {
+            epoch: ours.roster().epoch().max(theirs.roster().epoch()).max(self.store.epoch_top()?) + 1,
+            amended: fork::amended(ours, theirs),
+        };
+        let rings = [&served, &self.ring];
+        let built =
+            self.owner().and_then(|owner| advance_epoch(&*self.clock, &owner, theirs.roster(), &rings, &change).ok());
         match built {
             Some(record) => self.propose(record),
             None => Ok(Vec::new()),
@@ -76,7 +84,7 @@ impl Replica {
     /// The names of everyone listed, where this device can open them.
     pub fn device_names(&self) -> Vec<(roost_shared::DeviceId, Option<String>)> {
         let roster = self.machine.held().roster();
-        let named = roster.members().map(|member| (member.device.id, name_of(&self.ring, roster, &member.device)));
+        let named = roster.members().map(|member| (member.device.id, name_of(&self.ring, &member.device)));
         named.collect()
     }
 

@@ -25,6 +25,7 @@ use self::documents::OpenDocument;
 pub use self::membership::InviteError;
 use crate::clock::Clock;
 use crate::keys::KeyPair;
+use crate::keys::link::Invite;
 use crate::keys::ring::KeyRing;
 use crate::store::{Identity, Store, StoreError};
 use crate::sync::{Chain, Effect, Event, Machine, Notice, SealAt, Step, View, Write};
@@ -49,6 +50,8 @@ pub enum Output {
         /// The whole chain, and the log to create the workspace with if it is gone altogether.
         create: CreateWorkspace,
     },
+    /// Take the place of this invite in the roster once more; then [`Event::Carried`].
+    Rejoin(Invite),
     /// Post a roster record; then [`Event::Posted`].
     Post(Record),
 }
@@ -267,6 +270,7 @@ impl Replica {
             Effect::Disconnect => Output::Disconnect,
             Effect::Send(message) => Output::Send(message),
             Effect::Post(record) => Output::Post(record),
+            Effect::Rejoin => Output::Rejoin(self.identity.invite.clone()?),
             Effect::Hello { nonce, log, cursor, root } => {
                 let challenge = Challenge {
                     nonce: &nonce,
@@ -363,7 +367,7 @@ impl Replica {
 
 fn ring(identity: &Identity, held: &Chain) -> KeyRing {
     let device = KeyPair::device(&identity.device_seed);
-    let invite = identity.invite_seed.as_ref().map(KeyPair::device);
+    let invite = identity.invite.as_ref().map(Invite::keys);
     let owner = identity.owner_seed.as_ref().map(KeyPair::owner);
     let holders: Vec<&KeyPair> = [Some(&device), invite.as_ref(), owner.as_ref()].into_iter().flatten().collect();
     KeyRing::open(held.records(), &holders)

@@ -2,7 +2,7 @@
 
 use loro::VersionVector;
 use roost_shared::DocumentId;
-use roost_shared::roster::Record;
+use roost_shared::roster::{Record, RecordBody};
 use roost_shared::tree::Frontier;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
@@ -21,8 +21,13 @@ impl Store {
 
     /// Makes a record of ours durable before it is sent.
     pub fn propose(&mut self, record: &Record) -> Result<(), StoreError> {
+        let epoch = match &record.body {
+            RecordBody::Owner(owner) => owner.epoch,
+            RecordBody::Replace(_) | RecordBody::Purge => 0,
+        };
         self.synced_transaction(|transaction| {
-            transaction.execute("UPDATE workspace SET pending = ?1", [record.as_bytes()]).map(|_| ())
+            let sql = "UPDATE workspace SET pending = ?1, epoch_top = max(epoch_top, ?2)";
+            transaction.execute(sql, params![record.as_bytes(), epoch]).map(|_| ())
         })
     }
 }

@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::{Store, StoreError, damaged, unsigned};
 use crate::keys::Seed;
+use crate::keys::link::Invite;
 use crate::sync::resync::Stage;
 use crate::sync::{Author, Chain, Loaded, Log, OutboxRow};
 
@@ -26,8 +27,8 @@ pub struct Identity {
     pub device_seed: Seed,
     /// The owner's seed, on the device that created the workspace.
     pub owner_seed: Option<Seed>,
-    /// The seed of the invite this device joined by.
-    pub invite_seed: Option<Seed>,
+    /// The invite this device joined by, until a record wraps a key to its own.
+    pub invite: Option<Invite>,
     /// Whether the device is in the workspace; false between redeeming a link and the replace record.
     pub joined: bool,
 }
@@ -36,7 +37,7 @@ impl Store {
     /// Who this device is, if the file was filled.
     pub fn identity(&self) -> Result<Option<Identity>, StoreError> {
         let found = self.connection.query_row(
-            "SELECT id, server, name, device_seed, owner_seed, invite_seed, joined FROM workspace",
+            "SELECT id, server, name, device_seed, owner_seed, invite, joined FROM workspace",
             [],
             |row| {
                 Ok(Identity {
@@ -45,7 +46,7 @@ impl Store {
                     name: row.get(2)?,
                     device_seed: Seed::new(row.get(3)?),
                     owner_seed: row.get::<_, Option<[u8; 32]>>(4)?.map(Seed::new),
-                    invite_seed: row.get::<_, Option<[u8; 32]>>(5)?.map(Seed::new),
+                    invite: row.get(5).map(|bytes: Option<_>| bytes.as_ref().map(Invite::from_bytes))?,
                     joined: row.get(6)?,
                 })
             },
@@ -57,7 +58,7 @@ impl Store {
     pub fn create(&mut self, identity: &Identity, log: LogId, chain: &[Record]) -> Result<(), StoreError> {
         self.synced_transaction(|transaction| {
             transaction.execute(
-                "INSERT INTO workspace (one, id, server, name, device_seed, owner_seed, invite_seed, joined, log, frontier, authors_of, resync) \
+                "INSERT INTO workspace (one, id, server, name, device_seed, owner_seed, invite, joined, log, frontier, authors_of, resync) \
                  VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8, 0)",
                 params![
                     identity.workspace.0,
@@ -65,7 +66,7 @@ impl Store {
                     identity.name,
                     identity.device_seed.0,
                     identity.owner_seed.as_ref().map(|seed| seed.0),
-                    identity.invite_seed.as_ref().map(|seed| seed.0),
+                    identity.invite.as_ref().map(Invite::to_bytes),
                     identity.joined,
                     log.0,
                     Frontier::default().encode(),
@@ -84,15 +85,15 @@ impl Store {
     }
 
     /// A joiner tries again, perhaps by another link.
-    pub fn set_invite(&mut self, seed: &Seed) -> Result<(), StoreError> {
+    pub fn set_invite(&mut self, invite: &Invite) -> Result<(), StoreError> {
         self.synced_transaction(|transaction| {
-            transaction.execute("UPDATE workspace SET invite_seed = ?1", [seed.0]).map(|_| ())
+            transaction.execute("UPDATE workspace SET invite = ?1", [invite.to_bytes()]).map(|_| ())
         })
     }
 
-    /// The invite's seed has done its work.
+    /// The invite has done its work.
     pub fn forget_invite(&mut self) -> Result<(), StoreError> {
-        self.transaction(|transaction| transaction.execute("UPDATE workspace SET invite_seed = NULL", []).map(|_| ()))
+        self.transaction(|transaction| transaction.execute("UPDATE workspace SET invite = NULL", []).map(|_| ()))
     }
 
     /// Where the workspace is kept from now on.
@@ -139,6 +140,11 @@ impl Store {
     pub fn root_at(&self, size: Cursor) -> Result<Option<Hash>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT root FROM leaf WHERE seq = ?1")?;
         Ok(statement.query_row([super::int(size.0)], |row| row.get(0).map(Hash)).optional()?)
+    }
+
+    /// The highest epoch of any record this device ever sent, whatever became of it.
+    pub fn epoch_top(&self) -> Result<u32, StoreError> {
+        Ok(self.connection.query_row("SELECT epoch_top FROM workspace", [], |row| row.get(0))?)
     }
 
     /// How many entries were put aside.

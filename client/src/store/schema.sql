@@ -7,14 +7,15 @@ CREATE TABLE workspace (
     name        TEXT NOT NULL,
     device_seed BLOB NOT NULL,
     owner_seed  BLOB,             -- the device that created the workspace
-    invite_seed BLOB,             -- kept until a record wraps the epoch key to this device's own key
+    invite      BLOB,             -- link id and secret, kept until a record wraps the epoch key to this device's own key
     joined      INTEGER NOT NULL, -- 0 until the replace record is in
     -- the log as far as it was read
     log         BLOB NOT NULL,
     frontier    BLOB NOT NULL,
     authors_of  BLOB NOT NULL,
     resync      INTEGER NOT NULL, -- 0 none, 1 read, 2 reseal
-    pending     BLOB              -- a roster record of ours that is not in the log for certain
+    pending     BLOB,             -- a roster record of ours that is not in the log for certain
+    epoch_top   INTEGER NOT NULL DEFAULT 0 -- the highest epoch of any record this device ever sent
 ) STRICT;
 
 -- Roster records: branch 0 is the newest roster this device knows, branch 1 the log's at the cursor.

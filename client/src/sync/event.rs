@@ -43,7 +43,7 @@ pub enum Event {
     },
     /// The answer to [`super::Effect::ProposeLog`].
     LogGranted(Result<LogId, Code>),
-    /// The answer to [`super::Effect::Carry`]: whether the server took anything.
+    /// The answer to [`super::Effect::Carry`] and [`super::Effect::Rejoin`]: whether the server took anything.
     Carried(Result<bool, Code>),
     /// A record of ours is durable here and waits to be taken in.
     Proposed(Record),

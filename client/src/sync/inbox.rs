@@ -188,9 +188,9 @@ impl Machine {
             self.pending = None;
             step.write(Write::NotPending);
         }
+        self.building = false; // what was to be built, was to be built on another
         let extends = record.version > self.held.roster().version() && self.log.chain.starts_with(&self.held);
         if extends && self.held.push(record.clone()).is_ok() {
-            self.building = false;
             step.notice(Notice::RosterChanged { version: record.version });
             step.write(Write::HeldRecord(record));
         }

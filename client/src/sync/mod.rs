@@ -1,10 +1,11 @@
 //! The sync machine: every decision of the protocol, and nothing else. `(state, now, event) -> (state, step)`.
 //!
 //! Reading order: [`event`] what can happen, [`step`] what is to be done, `session` from a dead socket to a live one,
-//! `inbox` entries in, `outbox` edits out, [`resync`] the one answer to every refusal.
+//! `inbox` entries in, `outbox` edits out, [`resync`] the one answer to every refusal, [`fork`] two rosters.
 
 mod backoff;
 pub mod event;
+pub mod fork;
 mod inbox;
 mod outbox;
 pub mod resync;
@@ -163,10 +164,17 @@ pub struct Machine {
     outbox: Outbox,
     resync: Option<Stage>,
     edited: bool,
+    /// What was sealed last may not have been all.
+    more: bool,
     sealing: bool,
+    /// Edits wait until then, to go together; whether some do.
+    seal_from_ms: u64,
+    rests: bool,
     /// Edits that could not be sealed; tried again with the next edit or key.
     left: bool,
     carrying: bool,
+    /// Our place in the roster is being taken anew.
+    rejoining: bool,
     /// Every life of the log as the server tells it.
     lives: Vec<LogLife>,
     /// The tail as the server last told it on this socket.
@@ -231,9 +239,13 @@ impl Machine {
             outbox: Outbox::new(loaded.outbox),
             resync: loaded.resync,
             edited: loaded.edited,
+            more: false,
             sealing: false,
+            seal_from_ms: 0,
+            rests: false,
             left: false,
             carrying: false,
+            rejoining: false,
             lives: Vec::new(),
             told: None,
             refusals: 0,
@@ -247,6 +259,7 @@ impl Machine {
     /// One step.
     pub fn handle(&mut self, now_ms: u64, event: Event) -> Step {
         let mut step = Step::default();
+        self.rests = false;
         match event {
             Event::Start => self.start(&mut step),
             Event::Pause => self.pause(&mut step),
@@ -255,7 +268,7 @@ impl Machine {
             Event::Opened => self.opened(now_ms, &mut step),
             Event::Closed { code, retry_after_ms } => self.closed(now_ms, code, retry_after_ms, &mut step),
             Event::Message { message, past_roots } => self.message(now_ms, message, &past_roots, &mut step),
-            Event::Sealed { rows, left } => self.sealed(rows, left, &mut step),
+            Event::Sealed { rows, left } => self.sealed(now_ms, rows, left, &mut step),
             Event::LogGranted(granted) => self.log_granted(now_ms, granted, &mut step),
             Event::Carried(carried) => self.carried(now_ms, carried, &mut step),
             Event::Proposed(record) => {
@@ -274,7 +287,7 @@ impl Machine {
         match self.connection {
             Connection::Paused | Connection::Connecting => None,
             Connection::Waiting { until_ms } | Connection::Greeting { until_ms } => Some(until_ms),
-            Connection::Live => self.outbox.deadline_ms(),
+            Connection::Live => self.outbox.deadline_ms().or(self.rests.then_some(self.seal_from_ms)),
         }
     }
 
@@ -282,7 +295,7 @@ impl Machine {
     pub fn view(&self) -> View {
         let online = self.connection == Connection::Live;
         let caught_up = online && self.told == Some(self.log.cursor());
-        let edited = self.edited || self.sealing || self.left;
+        let edited = self.edited || self.more || self.sealing || self.left;
         let nothing_left = self.outbox.is_empty() && !edited && self.resync.is_none();
         View {
             online,
@@ -290,7 +303,7 @@ impl Machine {
             tail: self.told,
             outbox: self.outbox.len(),
             edited,
-            synced: caught_up && nothing_left && !self.diverged && self.pending.is_none(),
+            synced: caught_up && nothing_left && !self.diverged && !self.forked && self.pending.is_none(),
             diverged: self.diverged,
             forked: self.forked,
             blocked: self.blocked,
@@ -323,6 +336,7 @@ impl Machine {
         if self.held.roster().scope(self.device) == Some(Scope::Read) {
             // It has nothing to offer; what it wrote before it was made a reader stays in its documents.
             self.edited = false;
+            self.more = false;
             self.finish_resync(step);
         }
         let may_append = !self.forked && self.held.roster().scope(self.device) == Some(Scope::ReadWrite);
@@ -330,7 +344,7 @@ impl Machine {
             return;
         }
         if self.outbox.is_empty() {
-            self.seal(step);
+            self.seal(now_ms, step);
             return;
         }
         let if_tail = (self.resync == Some(Stage::Reseal)).then(|| self.log.cursor().0);
@@ -339,47 +353,10 @@ impl Machine {
         }
     }
 
-    fn seal(&mut self, step: &mut Step) {
-        let wanted = self.edited || self.resync == Some(Stage::Reseal);
-        if !wanted || self.sealing || self.log.id == LogId::ZERO {
-            return;
-        }
-        self.sealing = true;
-        self.edited = false;
-        step.effect(Effect::Seal(SealAt {
-            log: self.log.id,
-            epoch: self.held.roster().epoch(),
-            author_seq: self.last_own() + 1,
-            base_size: self.log.cursor(),
-            base_root: self.log.frontier.root(),
-        }));
-    }
-
     /// The number of our last entry in this life of the log.
     fn last_own(&self) -> u64 {
         let counts = self.log.authors_of == self.log.id;
         self.log.authors.get(&self.device).filter(|_| counts).map_or(0, |author| author.last)
-    }
-
-    fn sealed(&mut self, rows: Vec<OutboxRow>, left: bool, step: &mut Step) {
-        self.sealing = false;
-        self.left = left;
-        if rows.is_empty() {
-            self.finish_resync(step);
-            if !left {
-                self.uploaded(step);
-            }
-        } else {
-            // Exported up to a size: there may be more, and asking costs little.
-            self.edited = true;
-            self.outbox.push(rows);
-        }
-    }
-
-    fn uploaded(&mut self, step: &mut Step) {
-        if self.outbox.is_empty() && !self.edited && !self.sealing {
-            step.notice(Notice::Uploaded);
-        }
     }
 
     fn root_at(&self, past_roots: &BTreeMap<u64, Hash>, size: Cursor) -> Option<Hash> {

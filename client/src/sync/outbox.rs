@@ -1,12 +1,15 @@
-//! Sealed envelopes on their way into the log. One Append is in flight; a row goes when its entry was met.
+//! Edits out: when they are sealed, and the sealed envelopes on their way into the log. One Append is in flight; a row
+//! goes when its entry was met.
 
 use std::collections::VecDeque;
 
-use roost_shared::DocumentId;
 use roost_shared::hash::Hash;
-use roost_shared::limits::{APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, APPEND_TIMEOUT_MS};
+use roost_shared::limits::{APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, APPEND_TIMEOUT_MS, SEAL_PAUSE_MS};
+use roost_shared::{DocumentId, LogId};
 
 use super::event::OutboxRow;
+use super::resync::Stage;
+use super::{Effect, Machine, Notice, SealAt, Step};
 
 /// A line slower than 8 KiB/s is taken for dead.
 const SLOWEST_BYTES_PER_MS: u64 = 8;
@@ -129,5 +132,48 @@ impl Outbox {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.sent = None;
+    }
+}
+
+impl Machine {
+    pub(super) fn seal(&mut self, now_ms: u64, step: &mut Step) {
+        let is_resync = self.resync == Some(Stage::Reseal);
+        self.rests = self.edited && now_ms < self.seal_from_ms && !self.sealing && !is_resync;
+        let wanted = self.edited || self.more || is_resync;
+        if !wanted || self.rests || self.sealing || self.log.id == LogId::ZERO {
+            return;
+        }
+        self.sealing = true;
+        self.edited = false;
+        self.more = false;
+        step.effect(Effect::Seal(SealAt {
+            log: self.log.id,
+            epoch: self.held.roster().epoch(),
+            author_seq: self.last_own() + 1,
+            base_size: self.log.cursor(),
+            base_root: self.log.frontier.root(),
+        }));
+    }
+
+    pub(super) fn sealed(&mut self, now_ms: u64, rows: Vec<OutboxRow>, left: bool, step: &mut Step) {
+        self.sealing = false;
+        self.left = left;
+        if rows.is_empty() {
+            self.finish_resync(step);
+            if !left {
+                self.uploaded(step);
+            }
+        } else {
+            // Exported up to a size: there may be more, and asking costs little.
+            self.more = true;
+            self.seal_from_ms = now_ms + SEAL_PAUSE_MS;
+            self.outbox.push(rows);
+        }
+    }
+
+    pub(super) fn uploaded(&mut self, step: &mut Step) {
+        if self.outbox.is_empty() && !self.edited && !self.more && !self.sealing {
+            step.notice(Notice::Uploaded);
+        }
     }
 }

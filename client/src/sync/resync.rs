@@ -4,10 +4,9 @@
 //! and appended on condition that the log still ends here. In a model of 22,000 schedules this left nothing stuck;
 //! repairing refusals one by one did.
 
-use roost_shared::roster::RecordBody;
 use roost_shared::{Code, LogId};
 
-use super::{Effect, Log, Machine, Notice, Step, Write};
+use super::{Effect, Log, Machine, Notice, Step, Write, fork};
 
 /// Where Resync is; durable, so that a crash goes on where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,20 +94,18 @@ impl Machine {
             self.forked = true;
             step.notice(Notice::RosterFork);
         }
-        let is_free = !self.forked && !self.carrying && !self.building && self.pending.is_none();
-        if self.is_owner && is_free && self.held.roster().has_newcomer() {
+        let wanted = self.forked || self.held.roster().has_newcomer();
+        let is_free = !self.carrying && !self.building && self.pending.is_none();
+        if self.is_owner && wanted && is_free {
             self.building = true;
             step.effect(Effect::AdvanceEpoch);
         }
     }
 
-    /// The served chain verified from genesis as it was read.
     fn may_leave_branch(&self) -> bool {
-        let (ours, theirs) = (self.held.roster(), self.log.chain.roster());
-        let shared = self.held.shared_with(&self.log.chain);
-        let mut own = self.held.records()[shared..].iter();
-        let only_replaces = own.all(|record| matches!(record.body, RecordBody::Replace(_)));
-        theirs.epoch() > ours.epoch() || (theirs.epoch() == ours.epoch() && only_replaces)
+        let (ours, theirs) = (&self.held, &self.log.chain);
+        // The owner goes only once the other branch has all that its own settled.
+        fork::may_leave(ours, theirs) && !(self.is_owner && !fork::amended(ours, theirs).is_empty())
     }
 
     pub(super) fn post(&mut self, step: &mut Step) {
@@ -127,12 +124,13 @@ impl Machine {
             Ok(()) => self.refusals = 0,
             // Another record came first, perhaps our own by an answer that was lost: it is built again if still wanted.
             Err(code) if !code.is_retryable() => {
-                let version = self.pending.take().map_or(0, |pending| pending.version);
+                let read = self.log.chain.roster().hash();
+                let is_unread = self.pending.take().is_none_or(|pending| pending.previous == read);
                 self.posting = false;
                 step.write(Write::NotPending);
                 // Built again once the record that came first is here; a refusal for another reason waits for a new
                 // socket, and so for the backoff.
-                self.building = code != Code::RosterMoved || self.held.roster().version() < version;
+                self.building = code != Code::RosterMoved || is_unread;
             }
             Err(_) => {
                 self.refusals += 1;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use roost_shared::Code;
 use roost_shared::hash::Hash;
 use roost_shared::limits::{BACKOFF_MAX_MS, HELLO_TIMEOUT_MS};
+use roost_shared::roster::Member;
 use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::message::{ServerMessage, Welcome};
 
@@ -90,6 +91,7 @@ impl Machine {
         self.outbox.forget_sent();
         self.told = None;
         self.carrying = false;
+        self.rejoining = false;
         self.posting = false;
         self.building = false;
         self.disputed = false;
@@ -123,6 +125,12 @@ impl Machine {
                     self.connect(step);
                 }
             }
+            // It has other records in the place of ours.
+            Ok(false) if self.connection != Connection::Live && self.may_rejoin() => {
+                self.carrying = true;
+                self.rejoining = true;
+                step.effect(Effect::Rejoin);
+            }
             Ok(false) if self.connection != Connection::Live => {
                 step.notice(Notice::NotAllowed);
                 if let Connection::Waiting { .. } = self.connection {
@@ -137,6 +145,11 @@ impl Machine {
             }
             Err(_) => {}
         }
+    }
+
+    /// Until a record wraps a key to its own, a device has the invite it came by.
+    fn may_rejoin(&self) -> bool {
+        !self.rejoining && self.held.roster().member(self.device).is_some_and(Member::is_newcomer)
     }
 
     pub(super) fn message(

@@ -144,7 +144,9 @@ pub enum Effect {
     },
     /// Post our own record.
     Post(Record),
-    /// Someone joined by a link: build an owner record with a new epoch.
+    /// The server forgot how we joined: take our place in its roster again, by the same invite.
+    Rejoin,
+    /// Someone joined by a link, or there are two branches: build an owner record with a new epoch.
     AdvanceEpoch,
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use roost::clock::Clock;
 use roost::keys::link::Invite;
 use roost::keys::ring::KeyRing;
+use roost::keys::roster::Change;
 use roost::keys::{EpochKey, KeyPair, Seed, roster};
 use roost::sync::Chain;
 use roost::{Scope, WorkspaceId};
@@ -94,7 +95,7 @@ pub fn join_laptop(clock: &StillClock, chain: &mut Chain) {
 /// The owner's record that begins the next epoch.
 pub fn next_epoch(clock: &StillClock, chain: &Chain) -> Record {
     let ring = KeyRing::open(chain.records(), &[&owner()]);
-    roster::advance_epoch(clock, &owner(), chain.roster(), &ring).unwrap()
+    roster::advance_epoch(clock, &owner(), chain.roster(), &[&ring], &Change::next(chain.roster())).unwrap()
 }
 
 /// And begins it.

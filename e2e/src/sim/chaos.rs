@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use roost::Scope;
 use roost::clock::Clock;
+use roost::join::{Joiner, Place};
 use roost::keys::link::ShareLink;
-use roost::keys::ring::KeyRing;
-use roost::keys::{KeyPair, Seed, roster};
+use roost::keys::{KeyPair, Seed};
 use roost::store::Identity;
 use roost::sync::{Chain, Event};
 use roost_server::store::{Redeem, Store as _};
-use roost_shared::hash::Hash;
-use roost_shared::roster::Status;
 use roost_shared::{Code, LogId};
 
 use super::clock::{EPOCH_MS, SimClock};
@@ -193,52 +191,59 @@ impl World {
             return;
         }
         let clock = SimClock::new(Arc::clone(&self.time), self.random.split(), self.plant);
-        if let Ok(Some(joined)) = self.take_place(&link, Arc::new(clock)) {
+        if let Ok(Some(joined)) = self.new_device(&link, Arc::new(clock)) {
             let number = self.devices.len();
             self.note(|| format!("device {number} joined"));
             self.add_device(joined.0, joined.1);
         }
     }
 
-    /// The joiner's steps over the real store; None when it fails as it may.
-    fn take_place(
+    /// A new device; None when it fails as it may.
+    fn new_device(
         &mut self,
         link: &ShareLink,
         clock: Arc<SimClock>,
     ) -> Result<Option<(roost::store::Store, Arc<SimClock>)>, Code> {
-        let now_ms = self.now();
         let random: &dyn Clock = &*clock;
         let seed = Seed::new(random.random());
-        let (device, invite) = (KeyPair::device(&seed), link.invite().keys());
-        let redeem = Redeem {
-            workspace: self.workspace,
-            link_hash: link.invite().link_hash(),
-            access_hash: Hash::of(&[&link.invite().access_proof()]),
-            device: device.device_id(),
-            now_ms,
-        };
-        wait(self.store.redeem(redeem)).map_err(|refusal| refusal.code)?;
-        let records = wait(self.store.chain(self.workspace)).map_err(|refusal| refusal.code)?;
-        let mut chain = Chain::verify(self.workspace, records).map_err(|_| Code::RosterInvalid)?;
-        let ring = KeyRing::open(chain.records(), &[&invite]);
-        let found = chain.roster().member(invite.device_id());
-        let is_open = found.is_some_and(|found| found.device.status == Status::Invite);
-        let Some(key) = ring.get(chain.roster().epoch()).filter(|_| is_open) else { return Ok(None) };
-        let name = format!("device-{}", self.devices.len());
-        let record = roster::replace(random, &invite, chain.roster(), key, &device, &name);
-        self.post(record.clone()).map_err(|refusal| refusal.code)?;
-        chain.push(record).map_err(|_| Code::RosterInvalid)?;
+        let (device, name) = (KeyPair::device(&seed), format!("device-{}", self.devices.len()));
+        let joiner = Joiner { invite: link.invite(), device: &device, name: &name };
+        let Some(chain) = self.take_place(&joiner, random)? else { return Ok(None) };
         let identity = Identity {
             workspace: self.workspace,
             server: SERVER.to_owned(),
             name,
             device_seed: seed,
             owner_seed: None,
-            invite_seed: Some(link.invite().seed()),
+            invite: Some(link.invite().clone()),
             joined: true,
         };
         let mut store = new_store();
         store.create(&identity, LogId::ZERO, chain.records()).map_err(|_| Code::StorageFailed)?;
         Ok(Some((store, clock)))
+    }
+
+    /// The joiner's steps over the real store; None when its invite is not open.
+    pub fn take_place(&mut self, joiner: &Joiner<'_>, random: &dyn Clock) -> Result<Option<Chain>, Code> {
+        let invite = joiner.invite;
+        let redeem = Redeem {
+            workspace: self.workspace,
+            link_hash: invite.link_hash(),
+            access_hash: invite.access_hash(),
+            device: joiner.device.device_id(),
+            now_ms: self.now(),
+        };
+        wait(self.store.redeem(redeem)).map_err(|refusal| refusal.code)?;
+        let records = wait(self.store.chain(self.workspace)).map_err(|refusal| refusal.code)?;
+        let mut chain = Chain::verify(self.workspace, records).map_err(|_| Code::RosterInvalid)?;
+        match joiner.place(random, &chain) {
+            Place::Taken => {}
+            Place::Dead => return Ok(None),
+            Place::Open(record) => {
+                self.post(record.clone()).map_err(|refusal| refusal.code)?;
+                chain.push(record).map_err(|_| Code::RosterInvalid)?;
+            }
+        }
+        Ok(Some(chain))
     }
 }

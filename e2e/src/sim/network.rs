@@ -1,5 +1,9 @@
 //! What a device's outputs become on the way to the server, and what comes back.
 
+use std::sync::Arc;
+
+use roost::join::Joiner;
+use roost::keys::link::Invite;
 use roost::replica::Output;
 use roost::sync::{Event, Notice};
 use roost_server::store::{ChangeLog, Store as _};
@@ -14,6 +18,7 @@ use super::world::{Happening, SERVER, World, wait};
 /// A request without a socket.
 pub enum Request {
     Carry { records: Vec<Record>, create: CreateWorkspace },
+    Rejoin(Invite),
     Post(Record),
     ProposeLog(ProposeLog),
 }
@@ -22,7 +27,7 @@ impl Request {
     /// What the device makes of silence.
     const fn unanswered(&self) -> Event {
         match self {
-            Self::Carry { .. } => Event::Carried(Err(Code::RetryLater)),
+            Self::Carry { .. } | Self::Rejoin(_) => Event::Carried(Err(Code::RetryLater)),
             Self::Post(_) => Event::Posted(Err(Code::RetryLater)),
             Self::ProposeLog(_) => Event::LogGranted(Err(Code::RetryLater)),
         }
@@ -112,6 +117,7 @@ impl World {
             Output::Carry { records, create } => {
                 self.ask(device, || Request::Carry { records: records.clone(), create: create.clone() });
             }
+            Output::Rejoin(invite) => self.ask(device, || Request::Rejoin(invite.clone())),
             Output::Post(record) => self.ask(device, || Request::Post(record.clone())),
         }
     }
@@ -164,6 +170,7 @@ impl World {
         let event = match request {
             _ if down => request.unanswered(),
             Request::Carry { records, create } => Event::Carried(self.carry(records, &create)),
+            Request::Rejoin(invite) => Event::Carried(self.rejoin(device, &invite)),
             Request::Post(record) => Event::Posted(self.post(record).map_err(|refusal| refusal.code)),
             Request::ProposeLog(propose) => {
                 let change = ChangeLog {
@@ -195,6 +202,16 @@ impl World {
         wait(self.store.append_record(self.workspace, record))?;
         self.wake_all();
         Ok(())
+    }
+
+    fn rejoin(&mut self, device: usize, invite: &Invite) -> Result<bool, Code> {
+        let (keys, clock) = (self.devices[device].keys.clone(), Arc::clone(&self.devices[device].clock));
+        let joiner = Joiner { invite, device: &keys, name: "again" };
+        match self.take_place(&joiner, &*clock) {
+            Ok(chain) => Ok(chain.is_some()),
+            Err(Code::LinkUnavailable) => Ok(false),
+            Err(code) => Err(code),
+        }
     }
 
     fn carry(&mut self, records: Vec<Record>, create: &CreateWorkspace) -> Result<bool, Code> {

@@ -273,7 +273,7 @@ fn first_device(clock: &Arc<SimClock>) -> (LocalStore, WorkspaceId) {
         name: "device-0".to_owned(),
         device_seed,
         owner_seed: Some(owner_seed),
-        invite_seed: None,
+        invite: None,
         joined: true,
     };
     let mut store = new_store();

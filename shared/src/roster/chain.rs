@@ -17,6 +17,13 @@ pub struct Member {
     pub key: VerifyingKey,
 }
 
+impl Member {
+    /// Whether it joined by a link and no owner record listed it since.
+    pub fn is_newcomer(&self) -> bool {
+        self.device.status == Status::Active && self.device.wrap == [0; WRAP_LEN]
+    }
+}
+
 /// Who is in a workspace after `version` records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roster {
@@ -121,10 +128,15 @@ impl Roster {
         self.purged
     }
 
+    /// Whether it was listed once and went: it can never be listed again.
+    pub fn is_gone(&self, id: DeviceId) -> bool {
+        self.gone.contains(&id)
+    }
+
     /// Whether someone joined by a link since the last owner record: time for a new epoch, which a leaked link
     /// cannot open.
     pub fn has_newcomer(&self) -> bool {
-        self.members().any(|member| member.device.status == Status::Active && member.device.wrap == [0; WRAP_LEN])
+        self.members().any(Member::is_newcomer)
     }
 
     /// Takes the next record in, or says why not and stays as it is.
@@ -178,7 +190,7 @@ impl Roster {
         for device in &next.devices {
             if let Some(now) = self.member(device.id) {
                 check_status(now.device.status, device.status)?;
-            } else if self.gone.contains(&device.id) {
+            } else if self.is_gone(device.id) {
                 return Err(ChainError::Rule("a device that went is gone for good"));
             } else if device.status == Status::Replaced {
                 return Err(ChainError::Rule("only a replace record uses an invite up"));
@@ -199,7 +211,7 @@ impl Roster {
         if !record.is_signed_by(&invite.ed) {
             return Err(ChainError::Signature);
         }
-        if self.members.contains_key(&replace.device) || self.gone.contains(&replace.device) {
+        if self.members.contains_key(&replace.device) || self.is_gone(replace.device) {
             return Err(ChainError::Rule("the new device was listed before"));
         }
         let joined = member(Device {

@@ -154,7 +154,7 @@ fn nothing_secret_is_printed() {
         name: "phone".to_owned(),
         device_seed: seed.clone(),
         owner_seed: Some(seed.clone()),
-        invite_seed: Some(seed.clone()),
+        invite: Some(Invite::new([0x5e; 16], [0x5e; 32])),
         joined: true,
     };
     let error = format!("{}x", &text[..text.len() - 1]).parse::<ShareLink>().map(|_| ()).unwrap_err();

@@ -1,6 +1,7 @@
 //! Who can open which epoch's key, from the chain alone.
 
 use roost::keys::ring::KeyRing;
+use roost::keys::roster::Change;
 use roost::keys::{EpochKey, KeyPair, roster, seal};
 use roost::sync::Chain;
 use roost::{DeviceId, Scope};
@@ -169,14 +170,14 @@ fn names_outlive_the_epoch_they_were_sealed_in() {
     let mut chain = shared(&clock);
     for _ in 0..6 {
         let ring = KeyRing::open(chain.records(), &[&device(PHONE)]);
-        let name = |id| roster::name_of(&ring, chain.roster(), &chain.roster().member(id).unwrap().device);
+        let name = |id| roster::name_of(&ring, &chain.roster().member(id).unwrap().device);
         assert_eq!(name(device(PHONE).device_id()).as_deref(), Some("phone"));
         assert_eq!(name(device(LAPTOP).device_id()).as_deref(), Some("laptop"));
         advance(&clock, &mut chain);
     }
     let stranger = KeyRing::open(chain.records(), &[&device(STRANGER)]);
     let phone = chain.roster().member(device(PHONE).device_id()).unwrap();
-    assert_eq!(roster::name_of(&stranger, chain.roster(), &phone.device), None);
+    assert_eq!(roster::name_of(&stranger, &phone.device), None);
 }
 
 #[test]
@@ -187,7 +188,9 @@ fn without_the_current_key_no_owner_record_is_built() {
     let empty = KeyRing::default();
     let first_only = KeyRing::open(&chain.records()[..1], &[&owner()]);
     for ring in [empty, first_only] {
-        assert!(roster::advance_epoch(&clock, &owner(), chain.roster(), &ring).is_err());
+        assert!(
+            roster::advance_epoch(&clock, &owner(), chain.roster(), &[&ring], &Change::next(chain.roster())).is_err()
+        );
         let invited =
             roster::add_invite(&clock, &owner(), chain.roster(), &ring, &invite(), Scope::ReadWrite, EXPIRY_MS);
         assert!(invited.is_err());

@@ -2,7 +2,7 @@
 
 use roost::sync::resync::Stage;
 use roost::sync::{Effect, Event, Notice, Write};
-use roost_shared::limits::APPEND_TIMEOUT_MS;
+use roost_shared::limits::{APPEND_TIMEOUT_MS, SEAL_PAUSE_MS};
 use roost_shared::roster::Scope;
 use roost_shared::wire::message::{Append, ServerMessage};
 use roost_shared::{Code, Cursor, Envelope};
@@ -78,7 +78,13 @@ fn edits_while_one_is_in_flight_become_one_seal() {
     }
     let seq = log.push(envelope);
     rig.hear(appended(append.id, seq));
-    let step = rig.items(vec![log.leaf(seq), log.tail_item()]);
+    assert_eq!(effects(&rig.items(vec![log.leaf(seq), log.tail_item()])), [""; 0], "others may come still");
+    assert!(!rig.machine.view().synced);
+    rig.now_ms += SEAL_PAUSE_MS - 1;
+    assert_eq!(effects(&rig.handle(Event::Edited)), [""; 0]);
+    assert_eq!(rig.wake_ms(), rig.now_ms + 1);
+    rig.now_ms += 1;
+    let step = rig.handle(Event::Tick);
     assert_eq!(effects(&step), ["seal"]);
     let at = sealing(&step);
     assert_eq!(at.author_seq, 2);
@@ -86,6 +92,18 @@ fn edits_while_one_is_in_flight_become_one_seal() {
     let (_, step) = rig.seal(&team, 0, &log, at);
     assert_eq!(effects(&step), ["send"]);
     assert!(appending(&step).id > append.id);
+}
+
+#[test]
+fn an_edit_after_a_rest_is_sealed_at_once() {
+    let World { team, mut log, mut rig, envelope, append } = in_flight();
+    let seq = log.push(envelope);
+    rig.hear(appended(append.id, seq));
+    rig.items(vec![log.leaf(seq), log.tail_item()]);
+    rig.handle(Event::Sealed { rows: Vec::new(), left: false });
+    assert_eq!(rig.machine.wake_at_ms(), None);
+    rig.now_ms += SEAL_PAUSE_MS;
+    rig.edit(&team, 0, &log);
 }
 
 #[test]

@@ -144,6 +144,7 @@ pub fn effects(step: &Step) -> Vec<&'static str> {
         Effect::ProposeLog { .. } => "propose log",
         Effect::Carry { .. } => "carry",
         Effect::Post(_) => "post",
+        Effect::Rejoin => "rejoin",
         Effect::AdvanceEpoch => "advance epoch",
     };
     step.effects.iter().map(name).collect()

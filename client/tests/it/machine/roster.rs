@@ -1,8 +1,8 @@
 //! The roster the device holds and the log's: made one, carried, or a fork.
 
-use roost::sync::{Effect, Event, Notice, Write};
-use roost_shared::Code;
-use roost_shared::roster::Scope;
+use roost::sync::{Effect, Event, Notice, Write, fork};
+use roost_shared::roster::{Scope, Status, WRAP_LEN};
+use roost_shared::{Code, LogId};
 
 use super::rig::{Rig, effects, is_idle, loaded};
 use super::world::{Team, TestLog};
@@ -121,18 +121,25 @@ fn branches(ours: impl FnOnce(&mut Team), theirs: impl FnOnce(&mut Team)) -> (Te
     (one, other)
 }
 
-fn leaves(ours: &Team, theirs: &Team) {
-    let (_, mut rig, step) = meet(ours, 0, theirs);
+/// The joiner of [`branches`], which owns nothing.
+const MEMBER: usize = 1;
+
+fn goes_over(rig: &Rig, step: &roost::sync::Step, theirs: &Team) {
     assert!(step.writes.iter().any(|write| matches!(write, Write::HoldLogChain)), "{step:?}");
     let version = theirs.chain.roster().version();
     assert!(step.notices.contains(&Notice::RosterChanged { version }), "{step:?}");
     assert!(!rig.machine.view().forked);
     assert_eq!(rig.machine.held().roster().hash(), theirs.chain.roster().hash());
+}
+
+fn leaves(ours: &Team, theirs: &Team) {
+    let (_, mut rig, step) = meet(ours, MEMBER, theirs);
+    goes_over(&rig, &step, theirs);
     assert!(effects(&rig.handle(Event::Edited)).contains(&"seal"));
 }
 
 fn stays(ours: &Team, theirs: &Team) {
-    let (log, mut rig, step) = meet(ours, 0, theirs);
+    let (log, mut rig, step) = meet(ours, MEMBER, theirs);
     assert!(step.notices.contains(&Notice::RosterFork), "{step:?}");
     assert!(rig.machine.view().forked);
     assert_eq!(rig.machine.held().roster().hash(), ours.chain.roster().hash());
@@ -158,7 +165,7 @@ fn a_branch_of_joins_alone_is_left_for_one_of_the_same_epoch() {
 }
 
 #[test]
-fn the_owners_own_records_are_not_left_for_a_branch_of_the_same_or_an_earlier_epoch() {
+fn the_owners_records_are_not_left_for_a_branch_of_the_same_or_an_earlier_epoch() {
     let invites = |team: &mut Team| drop(team.invite(Scope::Read));
     let (ours, theirs) = branches(invites, invites);
     stays(&ours, &theirs);
@@ -169,11 +176,112 @@ fn the_owners_own_records_are_not_left_for_a_branch_of_the_same_or_an_earlier_ep
 #[test]
 fn a_fork_ends_when_the_other_branch_moves_on() {
     let (ours, mut theirs) = branches(|ours| drop(ours.invite(Scope::Read)), |theirs| drop(theirs.invite(Scope::Read)));
-    let (mut log, mut rig, _) = meet(&ours, 0, &theirs);
+    let (mut log, mut rig, _) = meet(&ours, MEMBER, &theirs);
     assert!(rig.machine.view().forked);
     theirs.advance();
     log.record(&theirs.last_record());
     let step = rig.read(&log);
-    assert!(step.writes.iter().any(|write| matches!(write, Write::HoldLogChain)), "{step:?}");
-    assert!(!rig.machine.view().forked);
+    goes_over(&rig, &step, &theirs);
+}
+
+/// The owner meets a fork, builds one record above both branches, and goes over to it once it is in the log.
+fn mended(ours: &Team, theirs: &mut Team) {
+    let (mut log, mut rig, step) = meet(ours, 0, theirs);
+    assert!(step.notices.contains(&Notice::RosterFork), "{step:?}");
+    assert_eq!(effects(&step), ["advance epoch"]);
+    assert!(is_idle(&rig.handle(Event::Edited)), "nothing is appended before");
+    theirs.mend(ours);
+    let record = theirs.last_record();
+    assert_eq!(effects(&rig.handle(Event::Proposed(record.clone()))), ["post"]);
+    rig.handle(Event::Posted(Ok(())));
+    log.record(&record);
+    let step = rig.read(&log);
+    goes_over(&rig, &step, theirs);
+    assert!(theirs.epoch() > ours.epoch());
+    assert!(fork::amended(&ours.chain, &theirs.chain).is_empty(), "nothing is lost any more");
+    assert!(effects(&step).contains(&"seal"), "{step:?}");
+}
+
+fn status(team: &Team, n: usize) -> Option<Status> {
+    team.chain.roster().member(team.id(n)).map(|member| member.device.status)
+}
+
+#[test]
+fn an_owner_lists_again_whom_the_server_lost() {
+    let (ours, mut theirs) = branches(
+        |ours| {
+            ours.join(Scope::ReadWrite);
+            ours.invite(Scope::Read);
+            ours.advance();
+        },
+        |theirs| _ = theirs.join(Scope::Read),
+    );
+    mended(&ours, &mut theirs);
+    let roster = theirs.chain.roster();
+    let found = roster.member(ours.id(2)).unwrap();
+    assert_eq!((found.device.status, found.device.scope), (Status::Active, Scope::ReadWrite));
+    assert!(!found.is_newcomer(), "its key is wrapped to it");
+    assert_eq!(status(&theirs, 2), Some(Status::Active), "and the one who joined there stays");
+    assert_eq!(roster.members().filter(|member| member.device.status == Status::Invite).count(), 1);
+}
+
+#[test]
+fn an_owner_revokes_again() {
+    let (ours, mut theirs) = branches(
+        |ours| ours.change(MEMBER, |device| (device.status, device.wrap) = (Status::Revoked, [0; WRAP_LEN])),
+        |theirs| _ = theirs.join(Scope::Read),
+    );
+    mended(&ours, &mut theirs);
+    assert_eq!(status(&theirs, MEMBER), Some(Status::Revoked));
+}
+
+#[test]
+fn an_owner_keeps_a_reader_a_reader() {
+    let (ours, mut theirs) = branches(
+        |ours| ours.change(MEMBER, |device| device.scope = Scope::Read),
+        |theirs| _ = theirs.join(Scope::Read),
+    );
+    mended(&ours, &mut theirs);
+    assert_eq!(theirs.chain.roster().scope(theirs.id(MEMBER)), Some(Scope::Read));
+}
+
+/// The server forgot that the link was used: the second to use it came too late.
+#[test]
+fn a_link_lets_one_in_though_the_server_forgot() {
+    let mut base = Team::of(&[]);
+    let invite = base.invite(Scope::ReadWrite);
+    let (mut ours, mut theirs) = (base.clone(), base);
+    let (first, second) = (ours.replace(&invite), theirs.replace(&invite));
+    ours.advance();
+    mended(&ours, &mut theirs);
+    assert_eq!(theirs.chain.roster().scope(ours.id(first)), Some(Scope::ReadWrite));
+    assert_eq!(status(&theirs, second), Some(Status::Revoked));
+}
+
+#[test]
+fn a_device_the_server_forgot_takes_its_place_again_while_it_has_its_invite() {
+    let mut team = Team::of(&[]);
+    let joiner = team.join(Scope::ReadWrite);
+    let mut rig = Rig::new(loaded(&team, joiner, LogId([1; 16])));
+    for _ in 0..2 {
+        rig.handle(Event::Start);
+        rig.now_ms = rig.machine.wake_at_ms().unwrap_or(rig.now_ms);
+        rig.handle(Event::Tick);
+        assert_eq!(effects(&rig.closed(Some(Code::ProofInvalid), 0)), ["carry"]);
+        assert_eq!(effects(&rig.handle(Event::Carried(Ok(false)))), ["rejoin"], "others stand in the place of ours");
+        let step = rig.handle(Event::Carried(Ok(false)));
+        assert_eq!((effects(&step), step.notices.contains(&Notice::NotAllowed)), (vec![], true), "it is used up");
+    }
+    rig.now_ms = rig.wake_ms();
+    rig.handle(Event::Tick);
+    rig.closed(Some(Code::ProofInvalid), 0);
+    rig.handle(Event::Carried(Ok(false)));
+    assert_eq!(effects(&rig.handle(Event::Carried(Ok(true)))), ["connect"]);
+
+    team.advance();
+    let mut rig = Rig::new(loaded(&team, joiner, LogId([1; 16])));
+    rig.handle(Event::Start);
+    rig.closed(Some(Code::ProofInvalid), 0);
+    let step = rig.handle(Event::Carried(Ok(false)));
+    assert!(step.notices.contains(&Notice::NotAllowed), "the owner knows it, and lists it again");
 }

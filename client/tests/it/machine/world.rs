@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use roost::clock::Clock;
 use roost::keys::link::Invite;
 use roost::keys::ring::KeyRing;
+use roost::keys::roster::Change;
+use roost::keys::seal::SealBroken;
 use roost::keys::{EpochKey, KeyPair, Seed, roster, seal};
-use roost::sync::Chain;
+use roost::sync::{Chain, fork};
 use roost_shared::hash::Hash;
 use roost_shared::plaintext::{Compression, Head};
 use roost_shared::roster::{Device, Record, RecordBody, Roster, Scope};
@@ -148,9 +150,21 @@ impl Team {
         self.replace(&invite)
     }
 
+    fn try_advance(&self, change: &Change) -> Result<Record, SealBroken> {
+        roster::advance_epoch(&*self.clock, &self.owner(), self.chain.roster(), &[&self.ring()], change)
+    }
+
+    /// The owner's record above this branch and `lost`, as a device that holds `lost` builds it.
+    pub fn mend(&mut self, lost: &Self) {
+        let epoch = self.epoch().max(lost.epoch()) + 1;
+        let amended = fork::amended(&lost.chain, &self.chain);
+        let record = self.try_advance(&Change { epoch, amended });
+        self.chain.push(record.unwrap()).unwrap();
+    }
+
     /// A record with a new epoch.
     pub fn advance(&mut self) {
-        let record = roster::advance_epoch(&*self.clock, &self.owner(), self.chain.roster(), &self.ring());
+        let record = self.try_advance(&Change::next(self.chain.roster()));
         self.chain.push(record.unwrap()).unwrap();
     }
 

@@ -32,7 +32,7 @@ impl Bench {
             name: format!("device {n}"),
             device_seed: team.seeds[n].clone(),
             owner_seed: (n == 0).then(|| team.owner_seed.clone()),
-            invite_seed: None,
+            invite: None,
             joined: true,
         };
         let mut store = Store::over(Connection::open_in_memory().unwrap(), Durability::Process).unwrap();
@@ -82,6 +82,9 @@ impl Bench {
                 outputs.extend(self.answer(log, output));
             } else if self.replica.has_work() {
                 outputs.extend(self.replica.work().unwrap());
+            } else if let Some(at_ms) = self.replica.wake_at_ms() {
+                self.clock.pass(at_ms.saturating_sub(self.clock.monotonic_ms()));
+                outputs.extend(self.replica.handle(Event::Tick).unwrap());
             } else {
                 return self.replica.take_notices();
             }

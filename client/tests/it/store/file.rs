@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use roost::Error;
-use roost::keys::{KeyPair, Seed};
+use roost::keys::KeyPair;
+use roost::keys::link::Invite;
 use roost::store::{Durability, Identity, Store, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -137,7 +138,7 @@ fn who_the_device_is_comes_back() {
     assert_eq!((found.name.as_str(), found.joined), ("phone", true));
     assert_eq!(KeyPair::device(&found.device_seed).device_id(), device(PHONE).device_id());
     assert_eq!(found.owner_seed.as_ref().map(|seed| KeyPair::owner(seed).ed()), Some(owner().ed()));
-    assert!(found.invite_seed.is_none());
+    assert!(found.invite.is_none());
 
     let loaded = store.load(7).unwrap().unwrap();
     assert_eq!((loaded.workspace, loaded.device), (workspace(), device(PHONE).device_id()));
@@ -152,15 +153,14 @@ fn who_the_device_is_comes_back() {
 fn a_joiner_comes_back_as_far_as_it_got() {
     let (_folder, path) = folder();
     let mut store = open(&path).unwrap();
-    let joiner = Identity { owner_seed: None, invite_seed: Some(invite().seed()), joined: false, ..identity() };
+    let joiner = Identity { owner_seed: None, invite: Some(invite()), joined: false, ..identity() };
     store.create(&joiner, LOG, &[]).unwrap();
     drop(store);
 
     let mut store = open(&path).unwrap();
     let found = store.identity().unwrap().unwrap();
     assert!(!found.joined && found.owner_seed.is_none());
-    let invite_id = |seed: &Seed| KeyPair::device(seed).device_id();
-    assert_eq!(found.invite_seed.as_ref().map(invite_id), Some(invite().keys().device_id()));
+    assert_eq!(found.invite.as_ref().map(Invite::to_bytes), Some(invite().to_bytes()));
     store.join(shared(&StillClock::new(1)).records(), true).unwrap();
     store.forget_invite().unwrap();
     store.set_server("https://other.example").unwrap();
@@ -168,7 +168,7 @@ fn a_joiner_comes_back_as_far_as_it_got() {
 
     let mut store = open(&path).unwrap();
     let found = store.identity().unwrap().unwrap();
-    assert!(found.joined && found.invite_seed.is_none());
+    assert!(found.joined && found.invite.is_none());
     assert_eq!(found.server, "https://other.example");
     let loaded = store.load(7).unwrap().unwrap();
     assert_eq!(loaded.held.records().len(), 3);

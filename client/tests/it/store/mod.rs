@@ -24,7 +24,7 @@ fn identity() -> Identity {
         name: "phone".to_owned(),
         device_seed: Seed::new([PHONE; 32]),
         owner_seed: Some(Seed::new([1; 32])),
-        invite_seed: None,
+        invite: None,
         joined: true,
     }
 }

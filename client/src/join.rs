@@ -1,0 +1,103 @@
+//! How a device takes an invite's place in the roster: the first time, and again on a server that forgot it.
+
+use roost_shared::limits::ROSTER_CHAIN_MAX;
+use roost_shared::roster::{ChainError, Record, Status};
+use roost_shared::wire::http::{Base64, Redeem};
+use roost_shared::{Code, WorkspaceId};
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::keys::link::Invite;
+use crate::keys::ring::KeyRing;
+use crate::keys::{KeyPair, roster};
+use crate::sync::Chain;
+use crate::transport::http::Http;
+
+/// Times a joiner builds its record anew because another came first.
+const TRIES: usize = 8;
+
+/// Who joins, and by which invite.
+pub struct Joiner<'a> {
+    /// The invite of a share link.
+    pub invite: &'a Invite,
+    /// The device's own keys.
+    pub device: &'a KeyPair,
+    /// Its name.
+    pub name: &'a str,
+}
+
+/// What a joiner makes of a roster.
+#[derive(Debug)]
+pub enum Place {
+    /// It is in already.
+    Taken,
+    /// The record to post.
+    Open(Record),
+    /// The invite is not open, or its key opens nothing.
+    Dead,
+}
+
+impl Joiner<'_> {
+    /// How the chain stands for this joiner.
+    pub fn place(&self, clock: &dyn Clock, chain: &Chain) -> Place {
+        let (roster, invite) = (chain.roster(), self.invite.keys());
+        if roster.scope(self.device.device_id()).is_some() {
+            return Place::Taken;
+        }
+        let open = roster.member(invite.device_id()).is_some_and(|found| found.device.status == Status::Invite);
+        let ring = KeyRing::open(chain.records(), &[&invite]);
+        match ring.get(roster.epoch()).filter(|_| open) {
+            Some(key) => Place::Open(roster::replace(clock, &invite, roster, key, self.device, self.name)),
+            None => Place::Dead,
+        }
+    }
+
+    /// What uses the link up for this device.
+    pub fn redeem(&self, workspace: WorkspaceId) -> Redeem {
+        Redeem {
+            workspace,
+            link_proof: Base64(self.invite.link_proof().to_vec()),
+            access_proof: Base64(self.invite.access_proof().to_vec()),
+            device: self.device.device_id(),
+        }
+    }
+
+    /// Redeems the link, verifies what the server says, and takes the invite's place in the roster.
+    pub async fn take_place(&self, clock: &dyn Clock, http: &Http, workspace: WorkspaceId) -> Result<Chain, Error> {
+        if let Ok(token) = http.session(workspace, self.device).await {
+            // An earlier try got through, and its answer was lost.
+            return verify(workspace, http.chain(workspace, &token.token).await?);
+        }
+        let redeemed = http.redeem(&self.redeem(workspace)).await?;
+        let mut records = redeemed.chain;
+        for _ in 0..TRIES {
+            let mut chain = verify(workspace, records)?;
+            let record = match self.place(clock, &chain) {
+                Place::Taken => return Ok(chain), // an earlier try got through
+                Place::Open(record) => record,
+                Place::Dead => return Err(Error::LinkDead),
+            };
+            match http.post_record(&record).await {
+                Ok(_) => {
+                    chain.push(record).map_err(Error::Roster)?;
+                    return Ok(chain);
+                }
+                Err(error) if error.code() == Some(Code::RosterMoved) => {
+                    records = http.chain(workspace, &redeemed.token.token).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::TimedOut)
+    }
+}
+
+/// Owner, chain and workspace id belong together, whatever the server says.
+fn verify(workspace: WorkspaceId, records: Vec<Base64>) -> Result<Chain, Error> {
+    let malformed = Error::Roster(ChainError::Rule("a record is malformed"));
+    if records.len() > ROSTER_CHAIN_MAX {
+        return Err(malformed);
+    }
+    let parsed: Result<Vec<Record>, _> = records.into_iter().map(|record| Record::parse(record.0)).collect();
+    Chain::verify(workspace, parsed.map_err(|_| malformed)?).map_err(Error::Roster)
+}
