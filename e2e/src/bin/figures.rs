@@ -18,15 +18,19 @@ use roost::{Durability, Roost};
 use roost_e2e::live::cable::Cable;
 use roost_e2e::live::log::facts;
 use roost_e2e::live::process::{Device, Server};
+use roost_shared::limits::SEAL_PAUSE_MS;
 use roost_shared::proof::Challenge;
 use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::message::{Append, ClientMessage, Hello, ServerMessage, Token};
 use roost_shared::{DocumentId, Header, Kind};
 use rusqlite::Connection;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Appends, and commits of the limit they are held against.
 const ROUNDS: usize = 500;
+/// Edits, each after a rest: what is typed at once shares an envelope.
+const EDITS: usize = 50;
+const REST: Duration = Duration::from_millis(SEAL_PAUSE_MS + 10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Figures = Result<(), Box<dyn std::error::Error>>;
@@ -113,8 +117,11 @@ async fn acks() -> Figures {
     let workspace = roost.create_workspace(&server.address(), "device").await?;
     let document = workspace.document("doc")?;
     workspace.wait_synced(PATIENCE).await?;
-    let mut edits = Vec::with_capacity(ROUNDS);
-    for round in 0..ROUNDS {
+    let mut edits = Vec::with_capacity(EDITS);
+    let mut rested = tokio::time::interval(REST);
+    rested.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for round in 0..EDITS {
+        rested.tick().await;
         document.edit(|loro| loro.get_map("root").insert("round", i64::try_from(round).unwrap_or(0)))?;
         let started = Instant::now();
         workspace.wait_until(PATIENCE, |status| status.on_server).await?;

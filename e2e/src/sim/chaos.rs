@@ -18,7 +18,7 @@ use super::world::{Happening, SERVER, World, new_store, wait};
 /// How long things go wrong.
 const CHAOS_MS: u64 = 60_000;
 /// Devices at the most.
-const DEVICES_MAX: usize = 4;
+const DEVICES_MAX: usize = 5;
 
 /// Something that goes wrong, or that a person does at a bad moment.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,7 @@ pub enum Fault {
     StartDevice(usize),
     Reset,
     Partition,
+    Away(usize),
     Reconnect(usize),
     CrashServer,
     StartServer,
@@ -60,6 +61,8 @@ impl World {
             let restore = self.random.between(backup + 1_000, end - 2_000);
             self.at(backup, Happening::Fault(Fault::Backup));
             self.at(restore, Happening::Fault(Fault::Restore));
+        } else if self.random.one_in(6) {
+            self.fork(end);
         }
         self.run_until(end);
     }
@@ -98,11 +101,8 @@ impl World {
                     self.reset(numbers[which]);
                 }
             }
-            Fault::Partition => {
-                self.devices[victim].is_connected = false;
-                let back = self.random.between(500, 20_000);
-                self.after(back, Happening::Fault(Fault::Reconnect(victim)));
-            }
+            Fault::Partition => self.away(victim),
+            Fault::Away(device) => self.away(device),
             Fault::Reconnect(device) => self.reconnect(device),
             Fault::CrashServer => {
                 self.server_is_up = false;
@@ -130,10 +130,38 @@ impl World {
         wait(self.store.check(self.workspace));
     }
 
+    /// The way to two branches of the roster: links, a backup, joins, the backup restored, and other joins before those
+    /// are back who know what the server forgot.
+    fn fork(&mut self, end: u64) {
+        let backup = self.random.between(EPOCH_MS + 6_000, end - 20_000);
+        for before in [5_000, 3_000] {
+            self.at(backup - before, Happening::Fault(Fault::Share));
+        }
+        self.at(backup, Happening::Fault(Fault::Backup));
+        let restore = backup + self.random.between(2_000, 10_000);
+        if self.random.one_in(2) {
+            self.at(backup, Happening::Fault(Fault::Away(0))); // the owner does not see who joins
+        }
+        self.at(backup + 500, Happening::Fault(Fault::Join { link: 0 }));
+        for device in 0..DEVICES_MAX {
+            self.at(restore - 1, Happening::Fault(Fault::Away(device)));
+        }
+        self.at(restore, Happening::Fault(Fault::Restore));
+        self.at(restore + 100, Happening::Fault(Fault::Join { link: 1 }));
+    }
+
     pub fn reset_all(&mut self) {
         let numbers: Vec<u64> = self.conversations.keys().copied().collect();
         for number in numbers {
             self.reset(number);
+        }
+    }
+
+    fn away(&mut self, device: usize) {
+        if let Some(device) = self.devices.get_mut(device) {
+            device.is_connected = false;
+            let (number, back) = (device.number, self.random.between(500, 20_000));
+            self.after(back, Happening::Fault(Fault::Reconnect(number)));
         }
     }
 
@@ -185,16 +213,16 @@ impl World {
         }
     }
 
-    fn join(&mut self, link: usize) {
-        let (link, _) = self.links[link].clone();
+    fn join(&mut self, number: usize) {
+        let Some((link, _)) = self.links.get(number).cloned() else { return };
         if !self.server_is_up || self.devices.len() >= DEVICES_MAX {
             return;
         }
         let clock = SimClock::new(Arc::clone(&self.time), self.random.split(), self.plant);
         if let Ok(Some(joined)) = self.new_device(&link, Arc::new(clock)) {
-            let number = self.devices.len();
-            self.note(|| format!("device {number} joined"));
-            self.add_device(joined.0, joined.1);
+            let device = self.devices.len();
+            self.note(|| format!("device {device} joined"));
+            self.add_device(Some(number), joined.0, joined.1);
         }
     }
 

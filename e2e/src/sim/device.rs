@@ -30,6 +30,8 @@ pub struct Mark {
 pub struct Device {
     pub number: usize,
     pub keys: KeyPair,
+    /// The link it came by.
+    pub link: Option<usize>,
     pub clock: Arc<SimClock>,
     /// None while its process is dead.
     pub replica: Option<Replica>,
@@ -47,12 +49,13 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(number: usize, store: Store, clock: Arc<SimClock>, plant: Option<Plant>) -> Self {
+    pub fn new(number: usize, link: Option<usize>, store: Store, clock: Arc<SimClock>, plant: Option<Plant>) -> Self {
         let replica = open(store, &clock);
         let keys = replica.device().clone();
         Self {
             number,
             keys,
+            link,
             clock,
             replica: Some(replica),
             file: None,

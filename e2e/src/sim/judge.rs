@@ -65,6 +65,7 @@ impl JudgedStore {
     pub fn restore(&self, backup: &MemoryStore) {
         *self.store.lock() = Arc::new(backup.copy());
         self.known.lock().clear();
+        self.redeemed.lock().clear();
     }
 
     /// The process dies.

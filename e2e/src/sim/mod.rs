@@ -33,6 +33,27 @@ pub struct Outcome {
     pub events: u64,
     /// How many entries the log has at the end.
     pub entries: u64,
+    /// What the seed went through.
+    pub reached: Reached,
+}
+
+/// How often the rarer things happened: a simulation that never gets there proves nothing about them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reached {
+    /// Logs that were given a new id.
+    pub replaced: u64,
+    /// Devices that met another branch of the roster.
+    pub forks: u64,
+    /// Devices that took their place in the roster once more.
+    pub rejoins: u64,
+}
+
+impl std::ops::AddAssign for Reached {
+    fn add_assign(&mut self, other: Self) {
+        self.replaced += other.replaced;
+        self.forks += other.forks;
+        self.rejoins += other.rejoins;
+    }
 }
 
 /// Runs one seed.

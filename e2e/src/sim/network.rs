@@ -91,6 +91,8 @@ impl World {
             Notice::BaseMismatch { seq, .. } => {
                 self.verdict(format!("device {device} finds a wrong base in entry {seq}"));
             }
+            Notice::RosterFork => self.reached.forks += 1,
+            Notice::LogReplaced { .. } => self.reached.replaced += 1,
             _ => {}
         }
     }
@@ -208,7 +210,10 @@ impl World {
         let (keys, clock) = (self.devices[device].keys.clone(), Arc::clone(&self.devices[device].clock));
         let joiner = Joiner { invite, device: &keys, name: "again" };
         match self.take_place(&joiner, &*clock) {
-            Ok(chain) => Ok(chain.is_some()),
+            Ok(chain) => {
+                self.reached.rejoins += u64::from(chain.is_some());
+                Ok(chain.is_some())
+            }
             Err(Code::LinkUnavailable) => Ok(false),
             Err(code) => Err(code),
         }

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use roost::keys::ring::KeyRing;
 use roost::keys::seal;
 use roost::loro::LoroDoc;
-use roost_server::store::Store as _;
+use roost_server::store::{Store as _, Workspace};
 use roost_shared::plaintext::{Compression, Head};
 use roost_shared::{Cursor, Envelope};
 
 use super::clock::EPOCH_MS;
+use super::device::{Device, Mark};
 use super::world::{World, wait};
 
 /// Counters from, to (excluded), and the entry that holds them.
@@ -42,12 +43,13 @@ impl World {
 
     fn check_rest(&mut self) {
         wait(self.store.check(self.workspace));
-        let marks = self.marks();
         let Ok(Some(workspace)) = wait(self.store.workspace(self.workspace)) else {
             return self.verdict("the workspace is gone".to_owned());
         };
+        let members = self.members(&workspace);
+        let marks: Vec<Mark> = members.iter().flat_map(|device| self.devices[*device].marks.clone()).collect();
         let mut first = None;
-        for device in 0..self.devices.len() {
+        for device in members {
             let Some(replica) = self.devices[device].replica() else {
                 self.verdict(format!("device {device} is dead"));
                 continue;
@@ -75,6 +77,17 @@ impl World {
         if !self.was_restored {
             self.check_no_double();
         }
+    }
+
+    /// Everyone but those who came by a link that the server forgot was used: the owner sends them away again.
+    fn members(&self, workspace: &Workspace) -> Vec<usize> {
+        let scope = |device: &Device| workspace.roster.scope(device.keys.device_id());
+        let is_spent = |device: &Device| {
+            let mut others = self.devices.iter().filter(|other| other.number != device.number);
+            device.link.is_some() && others.any(|other| other.link == device.link && scope(other).is_some())
+        };
+        let is_intruder = |device: &Device| self.was_restored && scope(device).is_none() && is_spent(device);
+        self.devices.iter().filter(|device| !is_intruder(device)).map(|device| device.number).collect()
     }
 
     /// Where no history was lost, every operation stands in the log exactly once.

@@ -16,15 +16,15 @@ use roost_server::store::memory::MemoryStore;
 use roost_shared::{Code, LogId, WorkspaceId};
 use rusqlite::Connection;
 
-use super::Outcome;
 use super::chaos::Fault;
 use super::clock::{EPOCH_MS, SimClock, WorldTime};
-use super::device::{Device, Mark};
+use super::device::Device;
 use super::judge::{JudgedStore, Verdicts};
 use super::plant::Plant;
 use super::random::Random;
 use super::server::Conversation;
 use super::transport::Transport;
+use super::{Outcome, Reached};
 
 /// The name the simulated server goes by.
 pub const SERVER: &str = "http://127.0.0.1:7070";
@@ -92,6 +92,7 @@ pub struct World {
     journal: u64,
     lines: VecDeque<String>,
     events: u64,
+    pub reached: Reached,
 }
 
 impl World {
@@ -133,15 +134,16 @@ impl World {
             journal: 0xcbf2_9ce4_8422_2325,
             lines: VecDeque::new(),
             events: 0,
+            reached: Reached::default(),
         };
-        world.add_device(first.0, clock);
+        world.add_device(None, first.0, clock);
         world
     }
 
     /// A device takes part from now on.
-    pub fn add_device(&mut self, store: LocalStore, clock: Arc<SimClock>) {
+    pub fn add_device(&mut self, link: Option<usize>, store: LocalStore, clock: Arc<SimClock>) {
         let number = self.devices.len();
-        self.devices.push(Device::new(number, store, clock, self.plant));
+        self.devices.push(Device::new(number, link, store, clock, self.plant));
         self.lives.push(0);
         self.transports.push(Transport::default());
         self.event(number, Event::Start);
@@ -231,12 +233,8 @@ impl World {
             last_lines: lines,
             events: self.events,
             entries: entries.map_or(0, |workspace| workspace.tail().0),
+            reached: self.reached,
         }
-    }
-
-    /// Every edit of every device.
-    pub fn marks(&self) -> Vec<Mark> {
-        self.devices.iter().flat_map(|device| device.marks.iter().cloned()).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use roost_e2e::sim::{Plant, run};
+use roost_e2e::sim::{Plant, Reached, run};
 
 /// Fresh seeds each run of the suite goes through; `ROOST_SIM_FROM` moves on to others.
 const SEEDS: u64 = 300;
@@ -13,7 +13,7 @@ const SEEDS_TO_FIND: u64 = 300;
 fn nothing_is_lost_and_everything_comes_to_rest() {
     let from = std::env::var("ROOST_SIM_FROM").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     let started = Instant::now();
-    let (mut events, mut entries) = (0, 0);
+    let (mut events, mut entries, mut reached) = (0, 0, Reached::default());
     for seed in from..from + SEEDS {
         let outcome = run(seed, None);
         assert!(
@@ -24,9 +24,12 @@ fn nothing_is_lost_and_everything_comes_to_rest() {
         );
         events += outcome.events;
         entries += outcome.entries;
+        reached += outcome.reached;
     }
     let a_minute = SEEDS as f64 * 60.0 / started.elapsed().as_secs_f64();
-    println!("figure: sim {SEEDS} seeds, {events} events, {entries} entries, 0 wrong, {a_minute:.0} seeds a minute");
+    println!(
+        "figure: sim {SEEDS} seeds from {from}, {events} events, {entries} entries, {reached:?}, 0 wrong, {a_minute:.0} seeds a minute"
+    );
 }
 
 #[test]
