@@ -52,6 +52,15 @@ pub enum ScopeArg {
     ReadWrite,
 }
 
+impl From<ScopeArg> for roost::Scope {
+    fn from(scope: ScopeArg) -> Self {
+        match scope {
+            ScopeArg::Read => Self::Read,
+            ScopeArg::ReadWrite => Self::ReadWrite,
+        }
+    }
+}
+
 #[derive(Subcommand)]
 pub enum Command {
     /// A server and two devices on this machine: edit offline on both, sync, prove they agree
@@ -85,6 +94,35 @@ pub enum Command {
         /// The link; - reads it from standard input, where no process list shows it
         #[arg(default_value = "-")]
         link: String,
+    },
+    /// Who is in the workspace, and who was
+    Devices,
+    /// Send a device away; what is written from then on it cannot open
+    Revoke {
+        /// Its id or name
+        device: String,
+    },
+    /// Give a device another name
+    Rename {
+        /// Its id or name
+        device: String,
+        /// The new name
+        name: String,
+    },
+    /// Let a device write, or only read
+    Scope {
+        /// Its id or name
+        device: String,
+        /// What it may do from now on
+        #[arg(value_enum)]
+        scope: ScopeArg,
+    },
+    /// Open share links
+    Links,
+    /// Withdraw a share link that was not used yet
+    Unlink {
+        /// Its id, as share and links print it
+        id: String,
     },
     /// List documents
     Docs,

@@ -6,7 +6,7 @@ use roost_shared::Code;
 use roost_shared::roster::ChainError;
 
 use crate::keys::link::LinkError;
-use crate::replica::{EditError, InviteError};
+use crate::replica::{EditError, MembershipError};
 use crate::store::StoreError;
 use crate::transport::{AddressError, TransportError};
 
@@ -29,9 +29,9 @@ pub enum Error {
     /// The share link.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// A share link could not be made.
+    /// Who is in was not changed.
     #[error(transparent)]
-    Invite(#[from] InviteError),
+    Membership(#[from] MembershipError),
     /// The server's roster is not that of the workspace in the link.
     #[error("the server's roster does not belong to this link ({0}): nothing was joined; do not use this server")]
     Roster(ChainError),
@@ -56,26 +56,27 @@ impl Error {
     /// A stable name for the cause; the server's own code where it gave one.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Store(error) | Self::Edit(EditError::Store(error)) | Self::Invite(InviteError::Store(error)) => {
-                store_code(error)
-            }
-            Self::Edit(EditError::NoKey) | Self::Invite(InviteError::NoKey) => "no_key",
+            Self::Store(error)
+            | Self::Edit(EditError::Store(error))
+            | Self::Membership(MembershipError::Store(error)) => store_code(error),
+            Self::Edit(EditError::NoKey) | Self::Membership(MembershipError::NoKey) => "no_key",
             Self::Edit(EditError::Loro(_)) => "edit_refused",
             Self::Edit(EditError::ReadOnly) => Code::NotAllowed.as_str(),
             Self::Edit(EditError::Unreadable(_)) => "document_unreadable",
             Self::Transport(TransportError::Unreachable(_)) => "unreachable",
             Self::Transport(TransportError::NotRoost(_)) => "not_roost",
             Self::Transport(TransportError::Audience { .. }) => Code::AudienceMismatch.as_str(),
-            Self::Transport(TransportError::Refused { code, .. }) | Self::Invite(InviteError::Refused(code)) => {
-                code.as_str()
-            }
+            Self::Transport(TransportError::Refused { code, .. }) => code.as_str(),
             Self::Address(AddressError::Malformed(_)) => "address_malformed",
             Self::Address(AddressError::Insecure(_)) => "address_insecure",
             Self::Link(_) => "link_malformed",
             Self::LinkDead => Code::LinkUnavailable.as_str(),
             Self::Roster(_) => Code::RosterInvalid.as_str(),
-            Self::Invite(InviteError::NotOwner) => "not_owner",
-            Self::Invite(InviteError::Busy) => Code::RosterMoved.as_str(),
+            Self::Membership(MembershipError::NotOwner) => "not_owner",
+            Self::Membership(MembershipError::NoDevice(_)) => "no_device",
+            Self::Membership(MembershipError::OwnDevice) => "own_device",
+            Self::Membership(MembershipError::Full) => "roster_full",
+            Self::Membership(MembershipError::Busy) => Code::RosterMoved.as_str(),
             Self::NoWorkspace(_) => "no_workspace",
             Self::Exists(_) => Code::WorkspaceExists.as_str(),
             Self::TimedOut => "timed_out",
@@ -87,10 +88,8 @@ impl Error {
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Transport(TransportError::Unreachable(_)) | Self::TimedOut => true,
-            Self::Transport(TransportError::Refused { code, .. }) | Self::Invite(InviteError::Refused(code)) => {
-                code.is_retryable()
-            }
-            Self::Invite(InviteError::Busy) | Self::Store(StoreError::Full | StoreError::Locked(_)) => true,
+            Self::Transport(TransportError::Refused { code, .. }) => code.is_retryable(),
+            Self::Membership(MembershipError::Busy) | Self::Store(StoreError::Full | StoreError::Locked(_)) => true,
             _ => false,
         }
     }

@@ -14,6 +14,7 @@ mod document;
 mod error;
 pub mod join;
 pub mod keys;
+mod membership;
 pub mod replica;
 mod roost;
 pub mod store;
@@ -29,10 +30,11 @@ pub use roost_shared::{Code, DeviceId, DocumentId, WorkspaceId};
 pub use crate::document::{Changes, Digest, Document};
 pub use crate::error::Error;
 pub use crate::keys::link::ShareLink;
+pub use crate::membership::{DeviceInfo, NewLink};
 pub use crate::roost::{Builder, Roost};
 pub use crate::store::Durability;
 pub use crate::sync::Notice;
-pub use crate::workspace::{DeviceInfo, NewLink, Status, Workspace};
+pub use crate::workspace::{Status, Workspace};
 
 /// The README's snippets compile.
 #[cfg(doctest)]

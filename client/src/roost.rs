@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::join::Joiner;
 use crate::keys::link::ShareLink;
 use crate::keys::{EpochKey, KeyPair, Seed, roster};
-use crate::replica::{Choices, InviteError, Replica};
+use crate::replica::{Choices, MembershipError, Replica};
 use crate::store::{Durability, Identity, Store, StoreError};
 use crate::transport::http::Http;
 use crate::transport::origin;
@@ -160,7 +160,7 @@ impl Roost {
         let (owner, device) = (KeyPair::owner(&owner_seed), KeyPair::device(&device_seed));
         let workspace = owner.workspace_id();
         let key = EpochKey::new(workspace, 1, clock.random());
-        let genesis = roster::genesis(clock, &owner, &key, &device, name).map_err(|_| InviteError::NoKey)?;
+        let genesis = roster::genesis(clock, &owner, &key, &device, name).map_err(|_| MembershipError::NoKey)?;
         let identity = Identity {
             workspace,
             server,

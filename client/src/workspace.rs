@@ -1,10 +1,10 @@
-//! A workspace on this device: its documents, how sync stands, who is in it.
+//! A workspace on this device: its documents, and how sync stands. Who is in it: `membership`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use roost_shared::roster::{Scope, Status as DeviceStatus};
+use roost_shared::roster::Scope;
 use roost_shared::{Code, DeviceId, DocumentId, WorkspaceId};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -12,8 +12,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::document::Document;
 use crate::error::Error;
-use crate::keys::link::ShareLink;
-use crate::replica::{InviteError, Replica};
+use crate::replica::{Output, Replica};
 use crate::sync::{Notice, View};
 use crate::transport::http::Http;
 use crate::worker::{Command, Shared, Worker};
@@ -63,32 +62,6 @@ pub struct Status {
     pub blocked: Option<Code>,
     /// What last went wrong on the way to the server.
     pub trouble: Option<String>,
-}
-
-/// A device of the workspace.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct DeviceInfo {
-    /// Its id.
-    pub id: DeviceId,
-    /// Its name, where this device can open it.
-    pub name: Option<String>,
-    /// What it may do.
-    pub scope: Scope,
-    /// Where it stands.
-    pub status: DeviceStatus,
-}
-
-/// A share link, and what `unlink` will know it by.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct NewLink {
-    /// To be passed on, once.
-    pub link: ShareLink,
-    /// The invite's id.
-    pub id: DeviceId,
-    /// When it dies, ms since 1970.
-    pub expires_at_ms: u64,
 }
 
 impl Workspace {
@@ -234,56 +207,12 @@ impl Workspace {
         Ok(self.with(|replica| replica.set_server(&server))?)
     }
 
-    /// Makes a share link that works once, until `expires_at_ms`. Needs the server: the invite counts once it is in the
-    /// log.
-    pub async fn share(&self, scope: Scope, expires_in: Duration, timeout: Duration) -> Result<NewLink, Error> {
-        let deadline = tokio::time::Instant::now() + timeout;
-        let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
-        let expires_at_ms =
-            self.inner.shared.clock.now_ms() + u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX / 2);
-        let link = self.with(|replica| replica.new_link())?;
-        loop {
-            self.wait_synced(left()).await?;
-            let proposed = self.with(|replica| replica.invite(link.invite(), scope, expires_at_ms));
-            match proposed {
-                Ok(outputs) => {
-                    self.inner.commands.send(Command::Outputs(outputs)).await.map_err(|_| Error::Closed)?;
-                }
-                // Another record is on its way: ours is built on it, once it is in.
-                Err(InviteError::Busy) => {
-                    self.poke();
-                    self.settled(left()).await?;
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
-            }
-            self.settled(left()).await?;
-            if self.with(|replica| replica.is_invited(link.invite())) {
-                return Ok(NewLink { id: link.invite().keys().device_id(), link, expires_at_ms });
-            }
-        }
+    /// Hands the worker what a change of the replica led to.
+    pub(crate) async fn carry_out(&self, outputs: Vec<Output>) -> Result<(), Error> {
+        self.inner.commands.send(Command::Outputs(outputs)).await.map_err(|_| Error::Closed)
     }
 
-    /// Waits until no roster record of ours is on its way.
-    async fn settled(&self, timeout: Duration) -> Result<(), Error> {
-        let is_settled = |_: &Status| {
-            self.with(|replica| !replica.machine().is_proposing() && !replica.held().roster().has_newcomer())
-        };
-        self.wait_until(timeout, is_settled).await
-    }
-
-    /// Everyone in the workspace, and who was.
-    pub fn devices(&self) -> Vec<DeviceInfo> {
-        self.with(|replica| {
-            let names = replica.device_names();
-            let members = replica.held().roster().members();
-            let described = members.zip(names).map(|(member, (id, name))| DeviceInfo {
-                id,
-                name: name.filter(|name| !name.is_empty()),
-                scope: member.device.scope,
-                status: member.device.status,
-            });
-            described.collect()
-        })
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.inner.shared.clock.now_ms()
     }
 }

@@ -97,16 +97,22 @@ async fn serve(dir: &Path) -> Result<(impl Future<Output = Result<(), Failure>> 
 
 /// Waits until both are synced and hold the same.
 async fn agree(one: &Workspace, on_one: &Document, other: &Workspace, on_other: &Document) -> Result<String, Failure> {
-    let mut changes = on_one.changes();
+    let (mut changes, mut others) = (on_one.changes(), on_other.changes());
     loop {
         one.wait_synced(PATIENCE).await?;
         other.wait_synced(PATIENCE).await?;
-        let (digest, others) = (on_one.digest()?.digest, on_other.digest()?.digest);
-        if digest == others {
+        let digest = on_one.digest()?.digest;
+        if digest == on_other.digest()?.digest {
             return Ok(digest.to_string());
         }
-        let changed = tokio::time::timeout(PATIENCE, changes.next()).await;
-        changed.map_err(|_| Failure::temporary("the devices did not agree in time"))?;
+        // Synced is as of the tail that each was told; the other's last entry may be on its way still.
+        let either = async {
+            tokio::select! {
+                _ = changes.next() => {}
+                _ = others.next() => {}
+            }
+        };
+        tokio::time::timeout(PATIENCE, either).await.map_err(|_| Failure::temporary("the devices did not agree in time"))?;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use roost::{Scope, ShareLink};
+use roost::ShareLink;
 use serde_json::json;
 
 use super::{online, roost};
@@ -11,7 +11,7 @@ use crate::args::{Cli, ScopeArg};
 use crate::output::{Failure, Output, note};
 
 /// How long the server may take to answer a command of these.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// A link is read from standard input up to this.
 const LINK_MAX: u64 = 4 * 1024;
 
@@ -44,12 +44,8 @@ pub async fn init(cli: &Cli, output: &Output, name: &str) -> Result<(), Failure>
 }
 
 pub async fn share(cli: &Cli, output: &Output, scope: ScopeArg, expires: Duration) -> Result<(), Failure> {
-    let scope = match scope {
-        ScopeArg::Read => Scope::Read,
-        ScopeArg::ReadWrite => Scope::ReadWrite,
-    };
     let workspace = online(cli).await?;
-    let shared = workspace.share(scope, expires, PATIENCE).await;
+    let shared = workspace.share(scope.into(), expires, PATIENCE).await;
     workspace.close().await;
     let shared = shared?;
     let link = shared.link.to_string();

@@ -1,6 +1,7 @@
 //! One function a command.
 
 mod demo;
+mod devices;
 mod documents;
 mod membership;
 mod replay;
@@ -10,6 +11,7 @@ use roost::{Durability, Roost, Workspace};
 use roost_server::config::Settings;
 
 pub use self::demo::demo;
+pub use self::devices::{devices, links, rename, revoke, set_scope, unlink};
 pub use self::documents::{cat, delete, digest, docs, get, insert, set};
 pub use self::membership::{init, join, share};
 pub use self::replay::replay;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
+use super::devices::object_of;
 use super::documents::list;
 use super::online;
 use crate::args::Cli;
@@ -111,13 +112,7 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let (status, documents, devices) = (workspace.status(), workspace.documents()?, workspace.devices());
     let (id, device, scope, server) = (workspace.id(), workspace.device(), workspace.scope(), workspace.server());
     workspace.close().await;
-    let described: Vec<Value> = devices
-        .iter()
-        .filter(|device| device.name.is_some())
-        .map(|device| {
-            json!({ "device": device.id, "name": device.name, "scope": device.scope, "status": device.status })
-        })
-        .collect();
+    let described: Vec<Value> = devices.iter().filter(|device| device.name.is_some()).map(object_of).collect();
     let object = json!({
         "workspace": id,
         "device": device,

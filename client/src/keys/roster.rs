@@ -1,7 +1,7 @@
 //! Building roster records.
 
 use roost_shared::hash::Hash;
-use roost_shared::roster::{Device, Owner, Record, RecordBody, Replace, Roster, Scope, Status, WRAP_LEN};
+use roost_shared::roster::{Device, LABEL_LEN, Owner, Record, RecordBody, Replace, Roster, Scope, Status, WRAP_LEN};
 use roost_shared::{DeviceId, WorkspaceId};
 
 use super::link::Invite;
@@ -9,16 +9,6 @@ use super::ring::KeyRing;
 use super::seal::{self, SealBroken, back_link, wrap};
 use super::{EpochKey, KeyPair};
 use crate::clock::Clock;
-
-/// A device to be listed.
-#[derive(Clone, Copy)]
-struct Entry<'a> {
-    keys: ([u8; 32], [u8; 32]),
-    scope: Scope,
-    status: Status,
-    name: &'a str,
-    invite: Option<(u64, Hash, Hash)>,
-}
 
 /// The first record: the owner, and the device that creates the workspace.
 pub fn genesis(
@@ -28,8 +18,7 @@ pub fn genesis(
     device: &KeyPair,
     name: &str,
 ) -> Result<Record, SealBroken> {
-    let entry =
-        Entry { keys: (device.ed(), device.x()), scope: Scope::ReadWrite, status: Status::Active, name, invite: None };
+    let first = device_of(device, Scope::ReadWrite, Status::Active);
     let body = Owner {
         ed: owner.ed(),
         x: owner.x(),
@@ -39,65 +28,69 @@ pub fn genesis(
         wrap: wrap(key, &owner.x(), clock.random())?,
         recovery_verifier: [0; 32],
         recovery_blob: [0; 81],
-        devices: vec![list(clock, key, &entry)?],
+        devices: vec![listed(clock, key, &first, name)?],
     };
     Ok(sign(owner, owner.workspace_id(), 1, Hash::ZERO, body))
 }
 
-/// The next owner record: everyone as they are, and one more invite.
-pub fn add_invite(
-    clock: &dyn Clock,
-    owner: &KeyPair,
-    roster: &Roster,
-    ring: &KeyRing,
-    invite: &Invite,
-    scope: Scope,
-    not_after_ms: u64,
-) -> Result<Record, SealBroken> {
-    let key = ring.get(roster.epoch()).ok_or(SealBroken)?;
-    let keys = invite.keys();
-    let added = Entry {
-        keys: (keys.ed(), keys.x()),
-        scope,
-        status: Status::Invite,
-        name: "",
-        invite: Some((not_after_ms, invite.link_hash(), invite.access_hash())),
-    };
-    let mut devices = relist(clock, roster, &[], &[ring], key)?;
-    devices.push(list(clock, key, &added)?);
-    next(owner, roster, key.epoch(), devices, |now| (now.ek_commit, now.back_link, now.wrap))
-}
-
-/// What a new epoch changes besides the key.
+/// What the next owner record changes.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// Its number.
+    /// The roster's epoch, or a later one: that has a key of its own.
     pub epoch: u32,
-    /// Devices to be listed otherwise than the roster does, or besides.
+    /// Devices to be listed otherwise than the roster does, or besides. Wraps are made anew.
     pub amended: Vec<Device>,
 }
 
 impl Change {
-    /// The next number, everyone as they are.
-    pub fn next(roster: &Roster) -> Self {
+    /// The next epoch, everyone as they are.
+    pub fn next_epoch(roster: &Roster) -> Self {
         Self { epoch: roster.epoch() + 1, amended: Vec::new() }
+    }
+
+    /// The same epoch, one device otherwise or besides.
+    pub fn of(roster: &Roster, device: Device) -> Self {
+        Self { epoch: roster.epoch(), amended: vec![device] }
+    }
+
+    /// One device or open invite out, and with it a new epoch, which it cannot open.
+    pub fn without(roster: &Roster, device: &Device) -> Self {
+        let revoked = Device { status: Status::Revoked, ..device.clone() };
+        Self { epoch: roster.epoch() + 1, amended: vec![revoked] }
+    }
+
+    /// One more invite.
+    pub fn inviting(roster: &Roster, invite: &Invite, scope: Scope, not_after_ms: u64) -> Self {
+        let device = device_of(&invite.keys(), scope, Status::Invite);
+        let (link_hash, access_hash) = (invite.link_hash(), invite.access_hash());
+        Self::of(roster, Device { not_after_ms, link_hash, access_hash, ..device })
     }
 }
 
-/// The next owner record: a new epoch, its key wrapped to everyone who is in. The first of `rings` is the roster's;
-/// any further one may still open a name.
-pub fn advance_epoch(
+/// The next owner record. The first of `rings` is the roster's; any further one may still open a name.
+pub fn owner_record(
     clock: &dyn Clock,
     owner: &KeyPair,
     roster: &Roster,
     rings: &[&KeyRing],
     change: &Change,
 ) -> Result<Record, SealBroken> {
-    let now = rings.first().and_then(|ring| ring.get(roster.epoch())).ok_or(SealBroken)?;
-    let key = EpochKey::new(roster.workspace(), change.epoch, clock.random());
-    let devices = relist(clock, roster, &change.amended, rings, &key)?;
-    let owner_wrap = wrap(&key, &owner.x(), clock.random())?;
-    next(owner, roster, key.epoch(), devices, |_| (key.commit(), back_link(&key, now), owner_wrap))
+    let now = roster.owner().ok_or(SealBroken)?;
+    let held = rings.first().and_then(|ring| ring.get(roster.epoch())).ok_or(SealBroken)?;
+    let body = if change.epoch == roster.epoch() {
+        Owner { devices: relist(clock, roster, rings, held, change)?, ..now.clone() }
+    } else {
+        let key = EpochKey::new(roster.workspace(), change.epoch, clock.random());
+        Owner {
+            epoch: change.epoch,
+            ek_commit: key.commit(),
+            back_link: back_link(&key, held),
+            wrap: wrap(&key, &owner.x(), clock.random())?,
+            devices: relist(clock, roster, rings, &key, change)?,
+            ..now.clone()
+        }
+    };
+    Ok(sign(owner, roster.workspace(), roster.version() + 1, roster.hash(), body))
 }
 
 /// The record by which a joiner takes its invite's place.
@@ -132,57 +125,49 @@ fn sign(owner: &KeyPair, workspace: WorkspaceId, version: u64, previous: Hash, m
     Record::build(workspace, version, previous, RecordBody::Owner(body), |text| owner.sign(text))
 }
 
-fn next(
-    owner: &KeyPair,
-    roster: &Roster,
-    epoch: u32,
-    devices: Vec<Device>,
-    keys: impl FnOnce(&Owner) -> (Hash, [u8; 48], [u8; WRAP_LEN]),
-) -> Result<Record, SealBroken> {
-    let now = roster.owner().ok_or(SealBroken)?;
-    let (ek_commit, back_link, wrap) = keys(now);
-    let body = Owner { epoch, ek_commit, back_link, wrap, devices, ..now.clone() };
-    Ok(sign(owner, roster.workspace(), roster.version() + 1, roster.hash(), body))
-}
-
 /// Everyone who is listed now, with what is amended; names and wraps under `key`.
 fn relist(
     clock: &dyn Clock,
     roster: &Roster,
-    amended: &[Device],
     rings: &[&KeyRing],
     key: &EpochKey,
+    change: &Change,
 ) -> Result<Vec<Device>, SealBroken> {
-    let is_amended = |id: DeviceId| amended.iter().any(|device| device.id == id);
+    let is_amended = |id: DeviceId| change.amended.iter().any(|device| device.id == id);
     let kept = roster.members().map(|member| &member.device).filter(|device| !is_amended(device.id));
-    let listed = kept.chain(amended).map(|device| {
+    let devices = kept.chain(&change.amended).map(|device| {
         let name = rings.iter().find_map(|ring| name_of(ring, device)).unwrap_or_default();
-        let invite =
-            (device.status == Status::Invite).then_some((device.not_after_ms, device.link_hash, device.access_hash));
-        let keys = (device.ed, device.x);
-        let entry = Entry { keys, scope: device.scope, status: device.status, name: &name, invite };
         // A box key nothing can be wrapped to is no device's: such a newcomer is out.
-        let revoked = || Entry { status: Status::Revoked, invite: None, ..entry };
-        list(clock, key, &entry).or_else(|_| list(clock, key, &revoked()))
+        let revoked = || Device { status: Status::Revoked, ..device.clone() };
+        listed(clock, key, device, &name).or_else(|_| listed(clock, key, &revoked(), &name))
     });
-    listed.collect()
+    devices.collect()
 }
 
-fn list(clock: &dyn Clock, key: &EpochKey, entry: &Entry<'_>) -> Result<Device, SealBroken> {
-    let (ed, x) = entry.keys;
-    let id = DeviceId::of_keys(&ed, &x);
-    let (not_after_ms, link_hash, access_hash) = entry.invite.unwrap_or((0, Hash::ZERO, Hash::ZERO));
-    let holds_key = matches!(entry.status, Status::Active | Status::Invite);
-    Ok(Device {
-        id,
-        ed,
-        x,
-        scope: entry.scope,
-        status: entry.status,
-        not_after_ms,
-        label: seal::label(key, id, clock.random(), entry.name),
-        wrap: if holds_key { wrap(key, &x, clock.random())? } else { [0; WRAP_LEN] },
-        link_hash,
-        access_hash,
+/// A device, to be listed.
+fn device_of(keys: &KeyPair, scope: Scope, status: Status) -> Device {
+    Device {
+        id: keys.device_id(),
+        ed: keys.ed(),
+        x: keys.x(),
+        scope,
+        status,
+        not_after_ms: 0,
+        label: [0; LABEL_LEN],
+        wrap: [0; WRAP_LEN],
+        link_hash: Hash::ZERO,
+        access_hash: Hash::ZERO,
+    }
+}
+
+/// The same with its name and, if it holds one, its key; only an invite has an end and hashes.
+fn listed(clock: &dyn Clock, key: &EpochKey, device: &Device, name: &str) -> Result<Device, SealBroken> {
+    let label = seal::label(key, device.id, clock.random(), name);
+    let bare = Device { not_after_ms: 0, link_hash: Hash::ZERO, access_hash: Hash::ZERO, label, ..device.clone() };
+    let wrap = |to| wrap(key, to, clock.random());
+    Ok(match device.status {
+        Status::Active => Device { wrap: wrap(&device.x)?, ..bare },
+        Status::Invite => Device { label, wrap: wrap(&device.x)?, ..device.clone() },
+        Status::Revoked | Status::Replaced => Device { wrap: [0; WRAP_LEN], ..bare },
     })
 }

@@ -1,14 +1,16 @@
 //! Roster records of this device, and the keys that records bring.
 
 use roost_shared::hash::Hash;
-use roost_shared::roster::{Record, Scope, WRAP_LEN};
-use roost_shared::{Code, DocumentId};
+use roost_shared::limits::DEVICES_MAX;
+use roost_shared::roster::{Device, Record, Roster, Scope, Status, WRAP_LEN};
+use roost_shared::{DeviceId, DocumentId};
 
 use super::documents::EditError;
 use super::{Output, Replica, Work, digest, ring};
 use crate::keys::link::{Invite, ShareLink};
-use crate::keys::roster::{Change, add_invite, advance_epoch, name_of};
-use crate::keys::{KeyPair, Seed};
+use crate::keys::roster::{Change, name_of, owner_record};
+use crate::keys::seal::label;
+use crate::keys::{EpochKey, KeyPair, Seed};
 use crate::store::StoreError;
 use crate::sync::{Event, fork};
 
@@ -41,7 +43,7 @@ impl Replica {
         };
         let rings = [&served, &self.ring];
         let built =
-            self.owner().and_then(|owner| advance_epoch(&*self.clock, &owner, theirs.roster(), &rings, &change).ok());
+            self.owner().and_then(|owner| owner_record(&*self.clock, &owner, theirs.roster(), &rings, &change).ok());
         match built {
             Some(record) => self.propose(record),
             None => Ok(Vec::new()),
@@ -55,34 +57,66 @@ impl Replica {
         self.handle(Event::Proposed(record))
     }
 
-    /// Proposes an owner record with one more invite. It counts once it comes back in the log: see
-    /// [`Replica::is_invited`].
-    pub fn invite(&mut self, invite: &Invite, scope: Scope, not_after_ms: u64) -> Result<Vec<Output>, InviteError> {
-        let owner = self.owner().ok_or(InviteError::NotOwner)?;
-        // A newcomer first: an invite would wrap the epoch key to it, and the epoch that a leaked link opens would stay.
-        if self.machine.is_proposing() || self.machine.held().roster().has_newcomer() {
-            return Err(InviteError::Busy);
-        }
+    /// Proposes the owner's next record. It counts once it comes back in the log.
+    fn change(
+        &mut self,
+        change: impl FnOnce(&Roster, &EpochKey) -> Result<Change, MembershipError>,
+    ) -> Result<Vec<Output>, MembershipError> {
+        let owner = self.owner().ok_or(MembershipError::NotOwner)?;
         let roster = self.machine.held().roster();
-        let record = add_invite(&*self.clock, &owner, roster, &self.ring, invite, scope, not_after_ms)
-            .map_err(|_| InviteError::NoKey)?;
-        Ok(self.propose(record)?)
+        // A newcomer first: this record would wrap the epoch key to it, and the epoch that a leaked link opens would stay.
+        if self.machine.is_proposing() || self.machine.view().forked || roster.has_newcomer() {
+            return Err(MembershipError::Busy);
+        }
+        let key = self.ring.get(roster.epoch()).ok_or(MembershipError::NoKey)?;
+        let mut change = change(roster, key)?;
+        if change.epoch > roster.epoch() {
+            change.epoch = change.epoch.max(self.store.epoch_top()? + 1);
+        }
+        let record = owner_record(&*self.clock, &owner, roster, &[&self.ring], &change);
+        Ok(self.propose(record.map_err(|_| MembershipError::NoKey)?)?)
+    }
+
+    /// Proposes one more invite.
+    pub fn invite(&mut self, invite: &Invite, scope: Scope, not_after_ms: u64) -> Result<Vec<Output>, MembershipError> {
+        self.change(|roster, _| match roster.members().count() {
+            DEVICES_MAX.. => Err(MembershipError::Full),
+            _ => Ok(Change::inviting(roster, invite, scope, not_after_ms)),
+        })
+    }
+
+    /// Proposes a roster without a device or an open invite, in a new epoch.
+    pub fn revoke(&mut self, id: DeviceId) -> Result<Vec<Output>, MembershipError> {
+        let own = self.device.device_id();
+        self.change(|roster, _| match listed(roster, id)? {
+            _ if id == own => Err(MembershipError::OwnDevice),
+            device => Ok(Change::without(roster, device)),
+        })
+    }
+
+    /// Proposes another name for a device.
+    pub fn rename(&mut self, id: DeviceId, name: &str) -> Result<Vec<Output>, MembershipError> {
+        let nonce = self.clock.random();
+        self.change(|roster, key| {
+            let device = listed(roster, id)?;
+            Ok(Change::of(roster, Device { label: label(key, id, nonce, name), ..device.clone() }))
+        })
+    }
+
+    /// Proposes another scope for a device.
+    pub fn set_scope(&mut self, id: DeviceId, scope: Scope) -> Result<Vec<Output>, MembershipError> {
+        self.change(|roster, _| Ok(Change::of(roster, Device { scope, ..listed(roster, id)?.clone() })))
     }
 
     /// A link with fresh secrets.
-    pub fn new_link(&self) -> Result<ShareLink, InviteError> {
-        let server = self.identity.server.parse().map_err(|_| InviteError::NoKey)?;
+    pub fn new_link(&self) -> Result<ShareLink, MembershipError> {
+        let server = self.identity.server.parse().map_err(|_| MembershipError::NoKey)?;
         let invite = Invite::new(self.clock.random(), self.clock.random());
         Ok(ShareLink::new(server, invite, self.identity.workspace))
     }
 
-    /// Whether the roster lists the invite.
-    pub fn is_invited(&self, invite: &Invite) -> bool {
-        self.machine.held().roster().member(invite.keys().device_id()).is_some()
-    }
-
     /// The names of everyone listed, where this device can open them.
-    pub fn device_names(&self) -> Vec<(roost_shared::DeviceId, Option<String>)> {
+    pub fn device_names(&self) -> Vec<(DeviceId, Option<String>)> {
         let roster = self.machine.held().roster();
         let named = roster.members().map(|member| (member.device.id, name_of(&self.ring, &member.device)));
         named.collect()
@@ -104,12 +138,19 @@ impl Replica {
     }
 }
 
-/// Why no invite was made.
+/// A device or invite that is in.
+fn listed(roster: &Roster, id: DeviceId) -> Result<&Device, MembershipError> {
+    let found = roster.member(id).map(|member| &member.device);
+    let is_in = |device: &&Device| matches!(device.status, Status::Active | Status::Invite);
+    found.filter(is_in).ok_or(MembershipError::NoDevice(id))
+}
+
+/// Why the roster was not changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum InviteError {
-    /// Only the owner makes links.
-    #[error("only a device that holds the owner key can share the workspace")]
+pub enum MembershipError {
+    /// Only the owner says who is in.
+    #[error("only a device that holds the owner key can share the workspace or change who is in it")]
     NotOwner,
     /// One record at a time.
     #[error("another change of the roster is on its way: try again")]
@@ -117,10 +158,16 @@ pub enum InviteError {
     /// A key is missing.
     #[error("this device lacks the current epoch's key: let it sync once")]
     NoKey,
+    /// Nobody of this id is in.
+    #[error("no device or open link {0} is in this workspace: roost devices and roost links list them")]
+    NoDevice(DeviceId),
+    /// The owner's own device.
+    #[error("this device holds the owner key and cannot revoke itself: to leave it behind, make a new workspace")]
+    OwnDevice,
+    /// The roster has room for so many.
+    #[error("the roster is full: it lists 512 devices, those that went among them")]
+    Full,
     /// The store did not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The server did not take it.
-    #[error("the server refused the record: {0}")]
-    Refused(Code),
 }

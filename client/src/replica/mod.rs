@@ -22,7 +22,7 @@ use roost_shared::{Code, DocumentId, Envelope, LogId};
 
 pub use self::documents::EditError;
 use self::documents::OpenDocument;
-pub use self::membership::InviteError;
+pub use self::membership::MembershipError;
 use crate::clock::Clock;
 use crate::keys::KeyPair;
 use crate::keys::link::Invite;

@@ -173,6 +173,8 @@ pub struct Machine {
     /// Edits that could not be sealed; tried again with the next edit or key.
     left: bool,
     carrying: bool,
+    /// The server took nothing of what was carried, and has not let us in since.
+    fruitless: bool,
     /// Our place in the roster is being taken anew.
     rejoining: bool,
     /// Every life of the log as the server tells it.
@@ -245,6 +247,7 @@ impl Machine {
             rests: false,
             left: false,
             carrying: false,
+            fruitless: false,
             rejoining: false,
             lives: Vec::new(),
             told: None,
@@ -286,6 +289,7 @@ impl Machine {
     pub fn wake_at_ms(&self) -> Option<u64> {
         match self.connection {
             Connection::Paused | Connection::Connecting => None,
+            Connection::Waiting { .. } if self.carrying => None, // the answer is what it waits for
             Connection::Waiting { until_ms } | Connection::Greeting { until_ms } => Some(until_ms),
             Connection::Live => self.outbox.deadline_ms().or(self.rests.then_some(self.seal_from_ms)),
         }

@@ -56,7 +56,7 @@ impl Machine {
 
     pub(super) fn tick(&mut self, now_ms: u64, step: &mut Step) {
         match self.connection {
-            Connection::Waiting { until_ms } if now_ms >= until_ms => self.connect(step),
+            Connection::Waiting { until_ms } if now_ms >= until_ms && !self.carrying => self.connect(step),
             Connection::Greeting { until_ms } if now_ms >= until_ms => self.reconnect(now_ms, step),
             // Silence: the same bytes again, on a new socket.
             Connection::Live if self.outbox.deadline_ms().is_some_and(|deadline_ms| now_ms >= deadline_ms) => {
@@ -125,7 +125,12 @@ impl Machine {
                     self.connect(step);
                 }
             }
-            // It has other records in the place of ours.
+            // It has them all, since another device was first perhaps; or others in the place of ours.
+            Ok(false) if self.connection != Connection::Live && !std::mem::replace(&mut self.fruitless, true) => {
+                if let Connection::Waiting { .. } = self.connection {
+                    self.connect(step);
+                }
+            }
             Ok(false) if self.connection != Connection::Live && self.may_rejoin() => {
                 self.carrying = true;
                 self.rejoining = true;
@@ -193,6 +198,7 @@ impl Machine {
         };
         self.connection = Connection::Live;
         self.blocked = None;
+        self.fruitless = false;
         self.lives = welcome.logs;
         step.notice(Notice::Online);
         let (cursor, root) = (self.log.cursor(), self.log.frontier.root());

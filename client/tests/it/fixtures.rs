@@ -79,7 +79,13 @@ pub fn genesis(clock: &StillClock) -> Chain {
 /// One more invite.
 pub fn add_invite(clock: &StillClock, chain: &mut Chain, invite: &Invite, scope: Scope) {
     let ring = KeyRing::open(chain.records(), &[&owner()]);
-    let added = roster::add_invite(clock, &owner(), chain.roster(), &ring, invite, scope, EXPIRY_MS);
+    let added = roster::owner_record(
+        clock,
+        &owner(),
+        chain.roster(),
+        &[&ring],
+        &Change::inviting(chain.roster(), invite, scope, EXPIRY_MS),
+    );
     chain.push(added.unwrap()).unwrap();
 }
 
@@ -95,7 +101,7 @@ pub fn join_laptop(clock: &StillClock, chain: &mut Chain) {
 /// The owner's record that begins the next epoch.
 pub fn next_epoch(clock: &StillClock, chain: &Chain) -> Record {
     let ring = KeyRing::open(chain.records(), &[&owner()]);
-    roster::advance_epoch(clock, &owner(), chain.roster(), &[&ring], &Change::next(chain.roster())).unwrap()
+    roster::owner_record(clock, &owner(), chain.roster(), &[&ring], &Change::next_epoch(chain.roster())).unwrap()
 }
 
 /// And begins it.

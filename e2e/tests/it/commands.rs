@@ -41,6 +41,59 @@ fn a_read_only_device_follows_and_cannot_write() {
 }
 
 #[test]
+fn the_owner_says_who_is_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, other) = two_devices(dir.path(), &server.address());
+    one.ok(&["insert", "notes", "0", "for both"]);
+    one.ok(&["sync"]);
+    other.ok(&["sync"]);
+    one.ok(&["rename", "other", "tablet"]);
+    other.ok(&["sync"]);
+    assert!(other.ok(&["devices"]).contains("tablet ReadWrite Active (this device)"), "{}", other.ok(&["devices"]));
+
+    let (code, error) = other.fails(&["revoke", "one"]);
+    assert_eq!(code, 3, "{error}");
+    assert!(error.contains("owner key"), "{error}");
+    let (code, error) = one.fails(&["revoke", "one"]);
+    assert!(code == 1 && error.contains("cannot revoke itself"), "{code} {error}");
+    let (code, error) = one.fails(&["revoke", "phone"]);
+    assert!(code == 1 && error.contains("roost devices"), "{code} {error}");
+
+    one.ok(&["scope", "tablet", "read"]);
+    other.ok(&["sync"]);
+    let (code, error) = other.fails(&["insert", "notes", "0", "x"]);
+    assert!(code == 3 && error.contains("only read"), "{code} {error}");
+    one.ok(&["scope", "tablet", "read_write"]);
+    other.ok(&["sync"]);
+    other.ok(&["insert", "notes", "0", "back. "]);
+    other.ok(&["sync"]);
+    one.ok(&["sync"]);
+    assert_eq!(one.ok(&["cat", "notes"]), "back. for both");
+
+    one.ok(&["revoke", "tablet"]);
+    one.ok(&["insert", "notes", "0", "not for the tablet. "]);
+    one.ok(&["sync"]);
+    assert_eq!(other.fails(&["sync"]).0, 3);
+    assert_eq!(other.ok(&["cat", "notes"]), "back. for both", "what it has, it keeps");
+    assert!(one.ok(&["devices"]).contains("tablet ReadWrite Revoked"));
+}
+
+#[test]
+fn a_link_that_is_withdrawn_lets_nobody_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let one = Device::new(dir.path().join("one"));
+    one.ok(&["init", "--server", &server.address()]);
+    let link = one.ok(&["share"]);
+    let listed = one.ok(&["links"]);
+    one.ok(&["unlink", listed.split(' ').next().unwrap()]);
+    assert_eq!(one.ok(&["links"]).trim(), "");
+    let (code, error) = Device::new(dir.path().join("two")).fails(&["join", link.trim()]);
+    assert_eq!(code, 3, "{error}");
+}
+
+#[test]
 fn the_server_is_away_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(&dir.path().join("server"), &[]);

@@ -238,9 +238,27 @@ fn a_device_that_is_kept_out_first_brings_the_records_the_server_may_have_lost()
         assert_eq!(effects(&rig.handle(Event::Carried(Ok(true)))), ["connect"]);
         rig.closed(Some(code), 0);
         let step = rig.handle(Event::Carried(Ok(false)));
+        assert_eq!((effects(&step), step.notices), (vec!["connect"], vec![]), "another device was first, perhaps");
+        rig.closed(Some(code), 0);
+        let step = rig.handle(Event::Carried(Ok(false)));
         assert_eq!(step.notices, [Notice::NotAllowed], "it had lost nothing: we are out");
         assert_eq!(rig.wake_ms(), rig.now_ms + BACKOFF_MAX_MS);
     }
+}
+
+/// Or the next try would find what the last one's records did, and take it for a refusal.
+#[test]
+fn no_new_try_while_records_are_on_their_way() {
+    let team = Team::new();
+    let mut rig = Rig::new(loaded(&team, 0, LogId([1; 16])));
+    rig.handle(Event::Start);
+    rig.closed(Some(Code::ProofInvalid), 0);
+    assert_eq!(rig.machine.wake_at_ms(), None);
+    rig.now_ms += BACKOFF_MAX_MS;
+    assert!(is_idle(&rig.handle(Event::Tick)));
+    rig.handle(Event::Carried(Err(Code::RetryLater)));
+    assert!(rig.wake_ms() <= rig.now_ms);
+    assert_eq!(effects(&rig.handle(Event::Tick)), ["connect"]);
 }
 
 #[test]

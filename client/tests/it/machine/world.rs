@@ -7,7 +7,6 @@ use roost::clock::Clock;
 use roost::keys::link::Invite;
 use roost::keys::ring::KeyRing;
 use roost::keys::roster::Change;
-use roost::keys::seal::SealBroken;
 use roost::keys::{EpochKey, KeyPair, Seed, roster, seal};
 use roost::sync::{Chain, fork};
 use roost_shared::hash::Hash;
@@ -127,9 +126,7 @@ impl Team {
     /// A record with one more invite.
     pub fn invite(&mut self, scope: Scope) -> Invite {
         let invite = Invite::new(self.clock.draw(), self.clock.draw());
-        let (owner, ring) = (self.owner(), self.ring());
-        let record = roster::add_invite(&*self.clock, &owner, self.chain.roster(), &ring, &invite, scope, 1);
-        self.chain.push(record.unwrap()).unwrap();
+        self.owner_record(&Change::inviting(self.chain.roster(), &invite, scope, 1));
         invite
     }
 
@@ -150,22 +147,23 @@ impl Team {
         self.replace(&invite)
     }
 
-    fn try_advance(&self, change: &Change) -> Result<Record, SealBroken> {
-        roster::advance_epoch(&*self.clock, &self.owner(), self.chain.roster(), &[&self.ring()], change)
+    /// The owner's next record.
+    pub fn owner_record(&mut self, change: &Change) {
+        let (owner, ring) = (self.owner(), self.ring());
+        let record = roster::owner_record(&*self.clock, &owner, self.chain.roster(), &[&ring], change);
+        self.chain.push(record.unwrap()).unwrap();
     }
 
     /// The owner's record above this branch and `lost`, as a device that holds `lost` builds it.
     pub fn mend(&mut self, lost: &Self) {
         let epoch = self.epoch().max(lost.epoch()) + 1;
         let amended = fork::amended(&lost.chain, &self.chain);
-        let record = self.try_advance(&Change { epoch, amended });
-        self.chain.push(record.unwrap()).unwrap();
+        self.owner_record(&Change { epoch, amended });
     }
 
     /// A record with a new epoch.
     pub fn advance(&mut self) {
-        let record = self.try_advance(&Change::next(self.chain.roster()));
-        self.chain.push(record.unwrap()).unwrap();
+        self.owner_record(&Change::next_epoch(self.chain.roster()));
     }
 
     /// An owner record of the same epoch that lists one device otherwise.

@@ -213,13 +213,13 @@ impl Store for SqliteStore {
 
     async fn read(&self, workspace: WorkspaceId, after: Cursor, max_bytes: usize) -> Result<Page, Refusal> {
         let mut reader = self.readers.acquire().await.map_err(refused)?;
-        let key = self.key(&mut reader, workspace).await?;
         // Rows are at least a header long: this many fill a page, and the page is one short statement.
         let rows_max = (max_bytes.min(BODY_MAX) / 216 + 1).min(super::PAGE_ITEMS_MAX);
         let found = sqlx::query(
-            "SELECT seq, document, envelope_hash, body FROM entry WHERE workspace = ? AND seq > ? ORDER BY seq LIMIT ?",
+            "SELECT seq, document, envelope_hash, body FROM entry \
+             WHERE workspace = (SELECT key FROM workspace WHERE id = ?) AND seq > ? ORDER BY seq LIMIT ?",
         )
-        .bind(key)
+        .bind(&workspace.0[..])
         .bind(rows::int(after.0))
         .bind(rows::int(rows_max as u64));
         let mut entries = Vec::new();
@@ -241,7 +241,7 @@ impl Store for SqliteStore {
             }
         }
         // Read after the page: entries never vanish, so the page is a prefix of what the tail names.
-        let (tail, root) = rows::tail(&mut reader, key).await?;
+        let (tail, root) = rows::tail(&mut reader, workspace).await?;
         Ok(Page { entries, tail, root })
     }
 

@@ -120,12 +120,13 @@ pub async fn device(
 }
 
 /// How many entries, and the root there.
-pub async fn tail(connection: &mut SqliteConnection, key: i64) -> Read<(Cursor, Hash)> {
-    let row = sqlx::query("SELECT frontier FROM workspace WHERE key = ?")
-        .bind(key)
-        .fetch_one(connection)
+pub async fn tail(connection: &mut SqliteConnection, workspace: WorkspaceId) -> Read<(Cursor, Hash)> {
+    let row = sqlx::query("SELECT frontier FROM workspace WHERE id = ?")
+        .bind(&workspace.0[..])
+        .fetch_optional(connection)
         .await
-        .map_err(refused)?;
+        .map_err(refused)?
+        .ok_or(Code::NotFound)?;
     let frontier = Frontier::decode(row.get(0)).ok_or(Code::StorageFailed)?;
     Ok((Cursor(frontier.size()), frontier.root()))
 }

@@ -1,0 +1,135 @@
+//! Who is in the workspace: shown, and changed by the owner.
+
+use std::time::Duration;
+
+use roost::{DeviceId, DeviceInfo, DeviceStatus, Workspace};
+use serde_json::{Value, json};
+
+use super::membership::PATIENCE;
+use super::online;
+use crate::args::{Cli, ScopeArg};
+use crate::output::{Failure, Output};
+
+/// How long a list waits for the server before it shows what this device knows.
+const LOOK: Duration = Duration::from_secs(3);
+
+pub async fn devices(cli: &Cli, output: &Output) -> Result<(), Failure> {
+    let is_device = |device: &DeviceInfo| matches!(device.status, DeviceStatus::Active | DeviceStatus::Revoked);
+    let (own, found) = look(cli, is_device).await?;
+    let lines: Vec<String> = found.iter().map(|device| line_of(device, own)).collect();
+    output.print(&Value::from(found.iter().map(object_of).collect::<Vec<_>>()), lines.join("\n"));
+    Ok(())
+}
+
+pub async fn links(cli: &Cli, output: &Output) -> Result<(), Failure> {
+    let (_, found) = look(cli, |device| device.status == DeviceStatus::Invite).await?;
+    let lines: Vec<String> = found
+        .iter()
+        .map(|link| format!("{} {:?} until {} ms", link.id, link.scope, link.expires_at_ms.unwrap_or(0)))
+        .collect();
+    let objects: Vec<Value> = found
+        .iter()
+        .map(|link| json!({ "id": link.id, "scope": link.scope, "expires_at": link.expires_at_ms }))
+        .collect();
+    output.print(&Value::from(objects), lines.join("\n"));
+    Ok(())
+}
+
+/// What the roster lists, as new as the server lets it be; and this device.
+async fn look(cli: &Cli, wanted: impl Fn(&DeviceInfo) -> bool) -> Result<(DeviceId, Vec<DeviceInfo>), Failure> {
+    let workspace = online(cli).await?;
+    // Offline is an answer too.
+    let _ = workspace
+        .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
+        .await;
+    let (own, found) = (workspace.device(), workspace.devices());
+    workspace.close().await;
+    Ok((own, found.into_iter().filter(wanted).collect()))
+}
+
+pub fn object_of(device: &DeviceInfo) -> Value {
+    json!({ "device": device.id, "name": device.name, "scope": device.scope, "status": device.status })
+}
+
+fn line_of(device: &DeviceInfo, own: DeviceId) -> String {
+    let name = device.name.as_deref().unwrap_or("(no name)");
+    let this = if device.id == own { " (this device)" } else { "" };
+    format!("{} {name} {:?} {:?}{this}", device.id, device.scope, device.status)
+}
+
+pub async fn revoke(cli: &Cli, output: &Output, device: &str) -> Result<(), Failure> {
+    let workspace = online(cli).await?;
+    let done = async {
+        let id = find(&workspace, device, DeviceStatus::Active).await?;
+        workspace.revoke(id, PATIENCE).await?;
+        Ok(id)
+    };
+    say(output, done.await, workspace.clone(), "is out: what is written from now on it cannot open").await
+}
+
+pub async fn rename(cli: &Cli, output: &Output, device: &str, name: &str) -> Result<(), Failure> {
+    let workspace = online(cli).await?;
+    let done = async {
+        let id = find(&workspace, device, DeviceStatus::Active).await?;
+        workspace.rename(id, name, PATIENCE).await?;
+        Ok(id)
+    };
+    say(output, done.await, workspace.clone(), &format!("is called {name}")).await
+}
+
+pub async fn set_scope(cli: &Cli, output: &Output, device: &str, scope: ScopeArg) -> Result<(), Failure> {
+    let workspace = online(cli).await?;
+    let what = match scope {
+        ScopeArg::Read => "only reads from now on",
+        ScopeArg::ReadWrite => "may write from now on",
+    };
+    let done = async {
+        let id = find(&workspace, device, DeviceStatus::Active).await?;
+        workspace.set_scope(id, scope.into(), PATIENCE).await?;
+        Ok(id)
+    };
+    say(output, done.await, workspace.clone(), what).await
+}
+
+pub async fn unlink(cli: &Cli, output: &Output, id: &str) -> Result<(), Failure> {
+    let workspace = online(cli).await?;
+    let done = async {
+        let id = find(&workspace, id, DeviceStatus::Invite).await?;
+        workspace.revoke(id, PATIENCE).await?;
+        Ok(id)
+    };
+    say(output, done.await, workspace.clone(), "lets nobody in any more").await
+}
+
+/// The one device or link of this id or name.
+async fn find(workspace: &Workspace, text: &str, status: DeviceStatus) -> Result<DeviceId, Failure> {
+    workspace.wait_synced(PATIENCE).await?;
+    let devices = workspace.devices();
+    let id: Option<DeviceId> = text.parse().ok();
+    let is_meant = |device: &&DeviceInfo| match id {
+        Some(id) => device.id == id,
+        None => device.name.as_deref() == Some(text),
+    };
+    let mut found = devices.iter().filter(|device| device.status == status).filter(is_meant);
+    match (found.next(), found.next()) {
+        (Some(device), None) => Ok(device.id),
+        (Some(_), Some(_)) => {
+            Err(Failure::other(format!("several devices are called {text}: give the id (roost devices)")))
+        }
+        (None, _) => {
+            Err(Failure::other(format!("nothing here is called {text}: roost devices and roost links list all")))
+        }
+    }
+}
+
+async fn say(
+    output: &Output,
+    done: Result<DeviceId, Failure>,
+    workspace: Workspace,
+    what: &str,
+) -> Result<(), Failure> {
+    workspace.close().await;
+    let id = done?;
+    output.print(&json!({ "device": id }), format!("{id} {what}"));
+    Ok(())
+}

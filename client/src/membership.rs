@@ -1,0 +1,124 @@
+//! Who is in a workspace: shown on every device, changed by one that holds the owner key.
+
+use std::time::Duration;
+
+use roost_shared::DeviceId;
+use roost_shared::roster::{Device, Scope, Status as DeviceStatus};
+
+use crate::error::Error;
+use crate::keys::link::ShareLink;
+use crate::replica::{MembershipError, Output, Replica};
+use crate::workspace::{Status, Workspace};
+
+/// A device of the workspace, or an open invite.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// Its id; of an invite, what [`Workspace::revoke`] withdraws it by.
+    pub id: DeviceId,
+    /// Its name, where this device can open it.
+    pub name: Option<String>,
+    /// What it may do.
+    pub scope: Scope,
+    /// Where it stands.
+    pub status: DeviceStatus,
+    /// When an open invite dies, ms since 1970.
+    pub expires_at_ms: Option<u64>,
+}
+
+/// A share link, and what withdraws it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct NewLink {
+    /// To be passed on, once.
+    pub link: ShareLink,
+    /// The invite's id.
+    pub id: DeviceId,
+    /// When it dies, ms since 1970.
+    pub expires_at_ms: u64,
+}
+
+impl Workspace {
+    /// Makes a share link that works once, until `expires_in` from now. Needs the server: the invite counts once it is in
+    /// the log.
+    pub async fn share(&self, scope: Scope, expires_in: Duration, timeout: Duration) -> Result<NewLink, Error> {
+        let expires_at_ms = self.now_ms() + u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX / 2);
+        let link = self.with(|replica| replica.new_link())?;
+        let id = link.invite().keys().device_id();
+        let invite = |replica: &mut Replica| replica.invite(link.invite(), scope, expires_at_ms);
+        self.change_roster(timeout, invite, |replica| replica.held().roster().member(id).is_some()).await?;
+        Ok(NewLink { id, link, expires_at_ms })
+    }
+
+    /// Sends a device away, or withdraws an open link. The same record begins a new epoch: what is written from then on
+    /// it cannot open, even with the server's help. What it has, it keeps. Needs the owner key and the server.
+    pub async fn revoke(&self, device: DeviceId, timeout: Duration) -> Result<(), Error> {
+        let is_out = |found: &Device| found.status == DeviceStatus::Revoked;
+        self.change_roster(timeout, |replica| replica.revoke(device), |replica| lists(replica, device, is_out)).await
+    }
+
+    /// Gives a device another name. Needs the owner key and the server.
+    pub async fn rename(&self, device: DeviceId, name: &str, timeout: Duration) -> Result<(), Error> {
+        let wanted = (device, Some(name.to_owned()));
+        let is_named = |replica: &Replica| replica.device_names().contains(&wanted);
+        self.change_roster(timeout, |replica| replica.rename(device, name), is_named).await
+    }
+
+    /// Lets a device write, or only read, from now on. Every other device judges its entries by this, whatever the server
+    /// does. Needs the owner key and the server.
+    pub async fn set_scope(&self, device: DeviceId, scope: Scope, timeout: Duration) -> Result<(), Error> {
+        let has_scope = |found: &Device| found.scope == scope;
+        let propose = |replica: &mut Replica| replica.set_scope(device, scope);
+        self.change_roster(timeout, propose, |replica| lists(replica, device, has_scope)).await
+    }
+
+    /// Everyone in the workspace, and who was.
+    pub fn devices(&self) -> Vec<DeviceInfo> {
+        self.with(|replica| {
+            let names = replica.device_names();
+            let members = replica.held().roster().members();
+            let described = members.zip(names).map(|(member, (id, name))| DeviceInfo {
+                id,
+                name: name.filter(|name| !name.is_empty()),
+                scope: member.device.scope,
+                status: member.device.status,
+                expires_at_ms: (member.device.status == DeviceStatus::Invite).then_some(member.device.not_after_ms),
+            });
+            described.collect()
+        })
+    }
+
+    /// Proposes until it `holds`: another record may come first, and ours is then built anew.
+    async fn change_roster(
+        &self,
+        timeout: Duration,
+        propose: impl Fn(&mut Replica) -> Result<Vec<Output>, MembershipError>,
+        holds: impl Fn(&Replica) -> bool,
+    ) -> Result<(), Error> {
+        let changing = async {
+            loop {
+                self.wait_synced(timeout).await?;
+                if self.with(|replica| holds(replica)) {
+                    return Ok(());
+                }
+                match self.with(&propose) {
+                    Ok(outputs) => self.carry_out(outputs).await?,
+                    // Another record is on its way: ours is built on it, once it is in.
+                    Err(MembershipError::Busy) => self.poke(),
+                    Err(error) => return Err(error.into()),
+                }
+                self.wait_until(timeout, |_: &Status| self.is_settled()).await?;
+            }
+        };
+        tokio::time::timeout(timeout, changing).await.map_err(|_| Error::TimedOut)?
+    }
+
+    /// Whether no roster record of ours is on its way.
+    fn is_settled(&self) -> bool {
+        self.with(|replica| !replica.machine().is_proposing() && !replica.held().roster().has_newcomer())
+    }
+}
+
+fn lists(replica: &Replica, id: DeviceId, holds: impl Fn(&Device) -> bool) -> bool {
+    replica.held().roster().member(id).is_some_and(|member| holds(&member.device))
+}
