@@ -112,7 +112,9 @@ async fn agree(one: &Workspace, on_one: &Document, other: &Workspace, on_other: 
                 _ = others.next() => {}
             }
         };
-        tokio::time::timeout(PATIENCE, either).await.map_err(|_| Failure::temporary("the devices did not agree in time"))?;
+        tokio::time::timeout(PATIENCE, either)
+            .await
+            .map_err(|_| Failure::temporary("the devices did not agree in time"))?;
     }
 }
 

@@ -341,6 +341,7 @@ impl Machine {
             // It has nothing to offer; what it wrote before it was made a reader stays in its documents.
             self.edited = false;
             self.more = false;
+            self.clear_outbox_at_tail(step);
             self.finish_resync(step);
         }
         let may_append = !self.forked && self.held.roster().scope(self.device) == Some(Scope::ReadWrite);

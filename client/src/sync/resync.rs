@@ -50,9 +50,15 @@ impl Machine {
     pub(super) fn resync_on(&mut self, step: &mut Step) {
         let at_tail = self.told == Some(self.log.cursor());
         if self.resync == Some(Stage::Read) && at_tail && !self.carrying && !self.sealing {
+            self.clear_outbox_at_tail(step);
+            self.enter(Some(Stage::Reseal), step);
+        }
+    }
+
+    pub(super) fn clear_outbox_at_tail(&mut self, step: &mut Step) {
+        if self.told == Some(self.log.cursor()) && !self.outbox.is_empty() {
             self.outbox.clear();
             step.write(Write::ClearOutbox);
-            self.enter(Some(Stage::Reseal), step);
         }
     }
 

@@ -1,24 +1,13 @@
 //! What goes wrong, and when.
 
-use std::sync::Arc;
+use roost::sync::Event;
 
-use roost::Scope;
-use roost::clock::Clock;
-use roost::join::{Joiner, Place};
-use roost::keys::link::ShareLink;
-use roost::keys::{KeyPair, Seed};
-use roost::store::Identity;
-use roost::sync::{Chain, Event};
-use roost_server::store::{Redeem, Store as _};
-use roost_shared::{Code, LogId};
-
-use super::clock::{EPOCH_MS, SimClock};
-use super::world::{Happening, SERVER, World, new_store, wait};
+use super::clock::EPOCH_MS;
+use super::membership::DEVICES_MAX;
+use super::world::{Happening, World, wait};
 
 /// How long things go wrong.
 const CHAOS_MS: u64 = 60_000;
-/// Devices at the most.
-const DEVICES_MAX: usize = 5;
 
 /// Something that goes wrong, or that a person does at a bad moment.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +23,12 @@ pub enum Fault {
     JumpClock,
     Share,
     Join { link: usize },
+    Unlink,
+    Revoke,
+    Scope,
+    Clone { first: usize },
+    Keep { first: usize },
+    Return,
     Backup,
     Restore,
 }
@@ -42,13 +37,16 @@ impl World {
     /// Everything goes wrong for a while.
     pub fn chaos(&mut self) {
         let end = EPOCH_MS + CHAOS_MS;
-        let kinds: [(Fault, u64); 6] = [
+        let kinds: [(Fault, u64); 9] = [
             (Fault::CrashDevice, 8),
             (Fault::Reset, 10),
             (Fault::Partition, 5),
             (Fault::CrashServer, 3),
             (Fault::JumpClock, 3),
             (Fault::Share, 4),
+            (Fault::Unlink, 1),
+            (Fault::Revoke, 2),
+            (Fault::Scope, 3),
         ];
         for (fault, most) in kinds {
             for _ in 0..self.random.below(most + 1) {
@@ -56,12 +54,25 @@ impl World {
                 self.at(at, Happening::Fault(fault));
             }
         }
+        // What the owner's device and the server forget at the same time, nobody can bring back.
+        let forgets = self.random.one_in(3);
+        let first = usize::from(forgets);
+        if self.random.one_in(6) {
+            let at = self.random.between(EPOCH_MS + 5_000, end - 10_000);
+            self.at(at, Happening::Fault(Fault::Clone { first }));
+        }
         if self.random.one_in(4) {
+            let keep = self.random.between(EPOCH_MS + 2_000, end - 20_000);
+            let back = self.random.between(keep + 1_000, end - 2_000);
+            self.at(keep, Happening::Fault(Fault::Keep { first }));
+            self.at(back, Happening::Fault(Fault::Return));
+        }
+        if forgets && self.random.one_in(2) {
             let backup = self.random.between(EPOCH_MS + 2_000, end - 20_000);
             let restore = self.random.between(backup + 1_000, end - 2_000);
             self.at(backup, Happening::Fault(Fault::Backup));
             self.at(restore, Happening::Fault(Fault::Restore));
-        } else if self.random.one_in(6) {
+        } else if forgets {
             self.fork(end);
         }
         self.run_until(end);
@@ -118,11 +129,18 @@ impl World {
             }
             Fault::Share => self.share(),
             Fault::Join { link } => self.join(link),
+            Fault::Unlink => self.unlink(),
+            Fault::Revoke => self.revoke(),
+            Fault::Scope => self.change_scope(),
+            Fault::Clone { first } => self.clone_device(victim.max(first)),
+            Fault::Keep { first } => self.keep_device(victim.max(first)),
+            Fault::Return => self.return_device(),
             Fault::Backup => self.backup = Some(self.store.copy()),
             Fault::Restore => {
                 if let Some(backup) = self.backup.take() {
                     self.was_restored = true;
                     self.store.restore(&backup);
+                    self.forget_revocations();
                     self.reset_all();
                 }
             }
@@ -192,86 +210,5 @@ impl World {
         }
         let socket = self.devices[device].socket;
         self.after(1, Happening::Closed { device, socket });
-    }
-
-    /// The owner makes a link; one or two people open it.
-    fn share(&mut self) {
-        if self.devices.len() >= DEVICES_MAX {
-            return;
-        }
-        let Some(replica) = self.devices[0].replica() else { return };
-        let Ok(link) = replica.new_link() else { return };
-        let not_after_ms = EPOCH_MS + 24 * 60 * 60 * 1_000;
-        let Ok(outputs) = replica.invite(link.invite(), Scope::ReadWrite, not_after_ms) else { return };
-        self.links.push((link, not_after_ms));
-        self.drive(0, |_| Ok(outputs));
-        let link = self.links.len() - 1;
-        let people = if self.random.one_in(3) { 2 } else { 1 };
-        for _ in 0..people {
-            let delay = self.random.between(500, 15_000);
-            self.after(delay, Happening::Fault(Fault::Join { link }));
-        }
-    }
-
-    fn join(&mut self, number: usize) {
-        let Some((link, _)) = self.links.get(number).cloned() else { return };
-        if !self.server_is_up || self.devices.len() >= DEVICES_MAX {
-            return;
-        }
-        let clock = SimClock::new(Arc::clone(&self.time), self.random.split(), self.plant);
-        if let Ok(Some(joined)) = self.new_device(&link, Arc::new(clock)) {
-            let device = self.devices.len();
-            self.note(|| format!("device {device} joined"));
-            self.add_device(Some(number), joined.0, joined.1);
-        }
-    }
-
-    /// A new device; None when it fails as it may.
-    fn new_device(
-        &mut self,
-        link: &ShareLink,
-        clock: Arc<SimClock>,
-    ) -> Result<Option<(roost::store::Store, Arc<SimClock>)>, Code> {
-        let random: &dyn Clock = &*clock;
-        let seed = Seed::new(random.random());
-        let (device, name) = (KeyPair::device(&seed), format!("device-{}", self.devices.len()));
-        let joiner = Joiner { invite: link.invite(), device: &device, name: &name };
-        let Some(chain) = self.take_place(&joiner, random)? else { return Ok(None) };
-        let identity = Identity {
-            workspace: self.workspace,
-            server: SERVER.to_owned(),
-            name,
-            device_seed: seed,
-            owner_seed: None,
-            invite: Some(link.invite().clone()),
-            joined: true,
-        };
-        let mut store = new_store();
-        store.create(&identity, LogId::ZERO, chain.records()).map_err(|_| Code::StorageFailed)?;
-        Ok(Some((store, clock)))
-    }
-
-    /// The joiner's steps over the real store; None when its invite is not open.
-    pub fn take_place(&mut self, joiner: &Joiner<'_>, random: &dyn Clock) -> Result<Option<Chain>, Code> {
-        let invite = joiner.invite;
-        let redeem = Redeem {
-            workspace: self.workspace,
-            link_hash: invite.link_hash(),
-            access_hash: invite.access_hash(),
-            device: joiner.device.device_id(),
-            now_ms: self.now(),
-        };
-        wait(self.store.redeem(redeem)).map_err(|refusal| refusal.code)?;
-        let records = wait(self.store.chain(self.workspace)).map_err(|refusal| refusal.code)?;
-        let mut chain = Chain::verify(self.workspace, records).map_err(|_| Code::RosterInvalid)?;
-        match joiner.place(random, &chain) {
-            Place::Taken => {}
-            Place::Dead => return Ok(None),
-            Place::Open(record) => {
-                self.post(record.clone()).map_err(|refusal| refusal.code)?;
-                chain.push(record).map_err(|_| Code::RosterInvalid)?;
-            }
-        }
-        Ok(Some(chain))
     }
 }

@@ -44,6 +44,8 @@ pub struct Device {
     pub marks: Vec<Mark>,
     edits: u64,
     plant: Option<Plant>,
+    /// A backup of its file, and how many edits its person had made.
+    pub kept: Option<(Vec<u8>, usize)>,
     /// With [`Plant::CommitNotDurable`]: the file as it was some commits ago.
     earlier: Option<Vec<u8>>,
 }
@@ -64,6 +66,7 @@ impl Device {
             marks: Vec::new(),
             edits: 0,
             plant,
+            kept: None,
             earlier: None,
         }
     }
@@ -89,11 +92,7 @@ impl Device {
             }
             Some(Plant::CommitNotDurable) => {
                 if let Some(earlier) = self.earlier.take() {
-                    let mut restored = Connection::open_in_memory().map_err(|error| error.to_string())?;
-                    let image = std::io::Cursor::new(&earlier);
-                    let loaded = restored.deserialize_read_exact("main", image, earlier.len(), false);
-                    loaded.map_err(|error| error.to_string())?;
-                    file = restored;
+                    file = file_of(&earlier);
                 }
             }
             _ => {}
@@ -101,6 +100,26 @@ impl Device {
         let store = Store::over(file, Durability::Process).map_err(|error| error.to_string())?;
         self.replica = Some(open(store, &self.clock));
         self.check_marks().map_err(|missing| format!("after a crash {missing}"))
+    }
+
+    /// Makes a backup of its file.
+    pub fn keep(&mut self) {
+        let image = self.replica.as_ref().and_then(|replica| replica.store().image().ok());
+        self.kept = image.map(|image| (image, self.marks.len()));
+    }
+
+    /// The backup takes the place of a dead process's file; what was typed since is lost, as far as it left no trace.
+    pub fn go_back(&mut self) {
+        if let Some((image, marks)) = self.kept.take() {
+            self.file = Some(file_of(&image));
+            self.marks.truncate(marks);
+        }
+    }
+
+    /// Another copy of its file.
+    pub fn copy(&self) -> Option<Store> {
+        let image = self.replica.as_ref()?.store().image().ok()?;
+        Store::over(file_of(&image), Durability::Process).ok()
     }
 
     /// Types something into one of the documents.
@@ -150,6 +169,17 @@ impl Device {
         let Some(replica) = self.replica.as_mut() else { return Vec::new() };
         let ids: Vec<DocumentId> = DOCUMENTS.iter().filter_map(|name| replica.named(name).ok()).collect();
         ids.into_iter().filter_map(|id| replica.digest(id).ok()).map(|(digest, _)| digest).collect()
+    }
+}
+
+fn file_of(image: &[u8]) -> Connection {
+    let opened = Connection::open_in_memory().and_then(|mut file| {
+        file.deserialize_read_exact("main", std::io::Cursor::new(image), image.len(), false)?;
+        Ok(file)
+    });
+    match opened {
+        Ok(file) => file,
+        Err(error) => panic!("SQLite opens a file in memory: {error}"),
     }
 }
 

@@ -9,6 +9,7 @@ mod chaos;
 mod clock;
 mod device;
 mod judge;
+mod membership;
 mod network;
 mod plant;
 mod random;
@@ -46,6 +47,12 @@ pub struct Reached {
     pub forks: u64,
     /// Devices that took their place in the roster once more.
     pub rejoins: u64,
+    /// Devices that the owner saw sent away.
+    pub revoked: u64,
+    /// Device files that were copied, or brought back from a backup.
+    pub cloned: u64,
+    /// Tokens that ran out on an open socket, or before it opened.
+    pub expired: u64,
 }
 
 impl std::ops::AddAssign for Reached {
@@ -53,6 +60,9 @@ impl std::ops::AddAssign for Reached {
         self.replaced += other.replaced;
         self.forks += other.forks;
         self.rejoins += other.rejoins;
+        self.revoked += other.revoked;
+        self.cloned += other.cloned;
+        self.expired += other.expired;
     }
 }
 

@@ -25,11 +25,15 @@ pub enum Plant {
     RedeemTwice,
     /// The server ignores `if_tail` and the number's order, and takes whatever comes.
     NoAuthorOrder,
+    /// The server does not look again whether a device is still in.
+    RevokedStaysIn,
+    /// The server takes a token for as long as it is shown.
+    TokensNeverEnd,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::AckBeforeCommit,
         Self::CursorAheadOfBytes,
         Self::ResendUnderNewNumber,
@@ -41,5 +45,7 @@ impl Plant {
         Self::CommitNotDurable,
         Self::RedeemTwice,
         Self::NoAuthorOrder,
+        Self::RevokedStaysIn,
+        Self::TokensNeverEnd,
     ];
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use roost::Scope;
 use roost::keys::ring::KeyRing;
-use roost::keys::seal;
+use roost::keys::{KeyPair, seal};
 use roost::loro::LoroDoc;
 use roost_server::store::{Store as _, Workspace};
 use roost_shared::plaintext::{Compression, Head};
+use roost_shared::roster::Status;
 use roost_shared::{Cursor, Envelope};
 
 use super::clock::EPOCH_MS;
@@ -46,8 +48,12 @@ impl World {
         let Ok(Some(workspace)) = wait(self.store.workspace(self.workspace)) else {
             return self.verdict("the workspace is gone".to_owned());
         };
+        self.check_revoked(&workspace);
         let members = self.members(&workspace);
-        let marks: Vec<Mark> = members.iter().flat_map(|device| self.devices[*device].marks.clone()).collect();
+        let writes =
+            |device: &usize| workspace.roster.scope(self.devices[*device].keys.device_id()) == Some(Scope::ReadWrite);
+        let writers: Vec<usize> = members.iter().copied().filter(writes).collect();
+        let marks: Vec<Mark> = writers.iter().flat_map(|device| self.devices[*device].marks.clone()).collect();
         let mut first = None;
         for device in members {
             let Some(replica) = self.devices[device].replica() else {
@@ -66,6 +72,9 @@ impl World {
             if let Err(missing) = self.devices[device].has_marks(&marks) {
                 self.verdict(format!("device {device} lacks an edit: {missing}"));
             }
+            if !writers.contains(&device) {
+                continue; // what it typed before it was made a reader stays with it
+            }
             let digests = self.devices[device].digests();
             self.note(|| format!("device {device} rests at {cursor} with {digests:?}"));
             match &first {
@@ -74,20 +83,47 @@ impl World {
                 Some(_) => {}
             }
         }
-        if !self.was_restored {
+        if !self.was_restored && !self.was_cloned {
             self.check_no_double();
         }
     }
 
-    /// Everyone but those who came by a link that the server forgot was used: the owner sends them away again.
+    /// Everyone but those who were sent away, and those whose join the server forgot after its link was used again, whom
+    /// the owner sends away, or withdrawn.
     fn members(&self, workspace: &Workspace) -> Vec<usize> {
         let scope = |device: &Device| workspace.roster.scope(device.keys.device_id());
         let is_spent = |device: &Device| {
             let mut others = self.devices.iter().filter(|other| other.number != device.number);
             device.link.is_some() && others.any(|other| other.link == device.link && scope(other).is_some())
         };
-        let is_intruder = |device: &Device| self.was_restored && scope(device).is_none() && is_spent(device);
-        self.devices.iter().filter(|device| !is_intruder(device)).map(|device| device.number).collect()
+        let is_intruder = |device: &Device| self.was_restored && is_spent(device);
+        let was_asked = |device: &Device| self.revocations.asked.contains(&device.keys.device_id());
+        let is_withdrawn = |device: &Device| {
+            let invite = device.link.map(|link| self.links[link].0.invite().keys().device_id());
+            self.was_restored && invite.is_some_and(|invite| self.revocations.asked.contains(&invite))
+        };
+        let is_out = |device: &Device| {
+            scope(device).is_none() && (is_intruder(device) || was_asked(device) || is_withdrawn(device))
+        };
+        self.devices.iter().filter(|device| !is_out(device)).map(|device| device.number).collect()
+    }
+
+    /// Who was sent away stays away, and opens nothing that was written since.
+    fn check_revoked(&self, workspace: &Workspace) {
+        let status = |id| workspace.roster.member(id).map(|member| member.device.status);
+        for id in &self.revocations.seen {
+            if status(*id) != Some(Status::Revoked) {
+                self.verdict(format!("the revocation of {id} was lost"));
+            }
+        }
+        let Ok(records) = wait(self.store.chain(self.workspace)) else { return };
+        for device in self.devices.iter().filter(|device| status(device.keys.device_id()) == Some(Status::Revoked)) {
+            let link = device.link.map(|link| self.links[link].0.invite().keys());
+            let holders: Vec<&KeyPair> = std::iter::once(&device.keys).chain(&link).collect();
+            if KeyRing::open(&records, &holders).get(workspace.roster.epoch()).is_some() {
+                self.verdict(format!("device {} was sent away and opens the current epoch", device.number));
+            }
+        }
     }
 
     /// Where no history was lost, every operation stands in the log exactly once.

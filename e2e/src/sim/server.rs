@@ -11,6 +11,9 @@ use roost_shared::{Code, DeviceId, LogId};
 use super::plant::Plant;
 use super::world::{Happening, World, wait};
 
+/// Clocks differ by less: a token lives this long beyond its end, and the rounding of its times.
+const TOKEN_LEEWAY_MS: u64 = 6_000;
+
 /// One socket as the server has it.
 pub struct Conversation {
     pub device: usize,
@@ -102,7 +105,10 @@ impl World {
         let now = self.now();
         let Some(held) = self.conversations.get_mut(&conversation) else { return };
         held.to_device_at = held.to_device_at.max(now + delay);
-        let (at, device, socket) = (held.to_device_at, held.device, held.socket);
+        let (at, device, socket, who) = (held.to_device_at, held.device, held.socket, held.who);
+        if let (ServerMessage::Entries { .. }, Some(who)) = (message, who) {
+            self.judge_reader(who);
+        }
         if self.devices[device].is_connected {
             self.at(at, Happening::ToDevice { device, socket, bytes: message.encode() });
         }
@@ -128,7 +134,16 @@ impl World {
             Effect::Admit(hello) => {
                 let Some(held) = self.conversations.get(&conversation) else { return };
                 let nonce = held.nonce;
-                let admitted = wait(self.access.admit(&self.shared, &hello, &nonce, now_ms));
+                let ends_ms = self.transports[held.device].token.as_ref().map_or(0, |(_, ends_ms)| *ends_ms);
+                let never_ends = self.plant == Some(Plant::TokensNeverEnd);
+                let clock_ms = if never_ends { now_ms.min(ends_ms) } else { now_ms };
+                let admitted = wait(self.access.admit(&self.shared, &hello, &nonce, clock_ms));
+                if admitted.is_ok() && ends_ms + TOKEN_LEEWAY_MS < now_ms {
+                    self.verdict("a token that ran out was let in".to_owned());
+                }
+                if let (Ok(admission), false) = (&admitted, never_ends) {
+                    self.at(admission.expires_at_ms.max(now_ms), Happening::TokenEnds { conversation });
+                }
                 if let (Ok(admission), Some(held)) = (&admitted, self.conversations.get_mut(&conversation)) {
                     held.log = Some(admission.workspace.log());
                 }
@@ -142,12 +157,19 @@ impl World {
             Effect::Check => {
                 let Some(device) = self.conversations.get(&conversation).and_then(|held| held.who) else { return };
                 let found = wait(self.store.device(self.workspace, device)).ok().flatten();
-                Done::Checked(found.is_some_and(|device| device.status == Status::Active))
+                let is_in = found.is_some_and(|device| device.status == Status::Active);
+                Done::Checked(is_in || self.plant == Some(Plant::RevokedStaysIn))
             }
             Effect::Renew(_) | Effect::Send(_) | Effect::Close(_) => return,
         };
         let delay = self.random.between(0, 20);
         self.after(delay, Happening::Done { conversation, done: Box::new(done) });
+    }
+
+    pub fn token_ends(&mut self, conversation: u64) {
+        if !self.is_healing {
+            self.handle(conversation, Event::TokenExpired); // or nothing would ever be at rest
+        }
     }
 
     pub fn done(&mut self, conversation: u64, done: Done) {

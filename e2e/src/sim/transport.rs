@@ -12,7 +12,8 @@ use super::world::World;
 /// What a transport remembers.
 #[derive(Default)]
 pub struct Transport {
-    pub token: Option<String>,
+    /// The token and when it runs out.
+    pub token: Option<(String, u64)>,
     /// The last Append, and the socket it went to.
     last: Option<(u64, Append)>,
 }
@@ -34,6 +35,11 @@ impl World {
 
     /// A message on its way in; None if the transport keeps it.
     pub fn incoming(&mut self, device: usize, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        if let Ok(ServerMessage::Error { code: Code::TokenExpired | Code::TokenInvalid, .. }) =
+            ServerMessage::decode(&bytes)
+        {
+            self.transports[device].token = None;
+        }
         if self.plant == Some(Plant::RepairOneByOne)
             && let Ok(ServerMessage::Refused { code, .. }) = ServerMessage::decode(&bytes)
         {

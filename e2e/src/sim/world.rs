@@ -20,6 +20,7 @@ use super::chaos::Fault;
 use super::clock::{EPOCH_MS, SimClock, WorldTime};
 use super::device::Device;
 use super::judge::{JudgedStore, Verdicts};
+use super::membership::Revocations;
 use super::plant::Plant;
 use super::random::Random;
 use super::server::Conversation;
@@ -28,6 +29,8 @@ use super::{Outcome, Reached};
 
 /// The name the simulated server goes by.
 pub const SERVER: &str = "http://127.0.0.1:7070";
+/// Tokens run out while things go wrong.
+const TOKEN_LIFE_S: u64 = 25;
 /// Lines of the journal that are kept.
 const LAST_LINES: usize = 60;
 
@@ -59,6 +62,8 @@ pub enum Happening {
     Perform { conversation: u64, effect: Box<roost_server::session::Effect> },
     /// The answer comes back to the session.
     Done { conversation: u64, done: Box<super::server::Done> },
+    /// The token of a socket runs out.
+    TokenEnds { conversation: u64 },
     /// A session is woken.
     Woken { conversation: u64 },
     /// A request reaches the server.
@@ -86,6 +91,9 @@ pub struct World {
     pub is_healing: bool,
     pub backup: Option<MemoryStore>,
     pub was_restored: bool,
+    /// Two processes wrote as one device.
+    pub was_cloned: bool,
+    pub revocations: Revocations,
     pub links: Vec<(ShareLink, u64)>,
     pub plant: Option<Plant>,
     pub verdicts: Verdicts,
@@ -102,7 +110,7 @@ impl World {
         let verdicts = Verdicts::default();
         let store = Arc::new(JudgedStore::new(plant, Arc::clone(&verdicts)));
         let secret = vec![7; 32].into();
-        let access = match Access::new(SERVER.to_owned(), &secret, 3_600) {
+        let access = match Access::new(SERVER.to_owned(), &secret, TOKEN_LIFE_S) {
             Ok(access) => access,
             Err(error) => panic!("{error}"),
         };
@@ -128,6 +136,8 @@ impl World {
             is_healing: false,
             backup: None,
             was_restored: false,
+            was_cloned: false,
+            revocations: Revocations::default(),
             links: Vec::new(),
             plant,
             verdicts,
@@ -214,6 +224,7 @@ impl World {
             Happening::Closed { device, socket } => self.not_opened(device, socket, None),
             Happening::Perform { conversation, effect } => self.perform(conversation, *effect),
             Happening::Done { conversation, done } => self.done(conversation, *done),
+            Happening::TokenEnds { conversation } => self.token_ends(conversation),
             Happening::Woken { conversation } => self.woken(conversation),
             Happening::Request { device, life, request } => self.request(device, life, *request),
             Happening::Answer { device, life, event } => {
