@@ -13,7 +13,8 @@ use clap::{Args, ValueEnum};
 use roost_shared::limits::TOKEN_LIFE_MAX_S;
 use secrecy::{SecretSlice, SecretString};
 
-use crate::access::{Access, SECRET_MIN};
+use crate::access::keyring::KeyError;
+use crate::access::{Access, KeyRing, SECRET_MIN};
 use crate::store::SharedStore;
 use crate::store::sqlite::{OpenError, SqliteStore};
 
@@ -41,6 +42,13 @@ pub struct Settings {
     /// Envelope bytes one workspace may store
     #[arg(long, env = "ROOST_QUOTA_BYTES", default_value_t = 1 << 30)]
     pub quota_bytes: u64,
+    /// A folder of keys that tokens are signed with and checked against: KID.secret, KID.ed25519.pem,
+    /// KID.ed25519.pub.pem, KID.rs256.pub.pem; without it, token.secret in the data directory
+    #[arg(long, env = "ROOST_TOKEN_KEYS", requires = "token_kid")]
+    pub token_keys: Option<PathBuf>,
+    /// With --token-keys: the kid of the key that signs
+    #[arg(long, env = "ROOST_TOKEN_KID")]
+    pub token_kid: Option<String>,
     /// Seconds an access token lives, a day at the most
     #[arg(long, env = "ROOST_TOKEN_LIFE_S", default_value_t = 3_600)]
     pub token_life_s: u64,
@@ -96,6 +104,9 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A key file.
+    #[error("--token-keys: {0}")]
+    Keys(#[from] KeyError),
     /// The database.
     #[error("--database {0}: this server keeps sqlite:FILE")]
     Database(String),
@@ -148,6 +159,10 @@ impl Settings {
         let secret = secret(&path)?;
         let access = Access::new(audience, &secret, self.token_life_s.clamp(1, TOKEN_LIFE_MAX_S))
             .map_err(|problem| ConfigError::Secret { path, problem })?;
+        let access = match (&self.token_keys, &self.token_kid) {
+            (Some(folder), Some(kid)) => access.with_keys(KeyRing::open(folder, kid)?),
+            _ => access,
+        };
         Ok(Config { access, admission })
     }
 

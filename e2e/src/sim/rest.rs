@@ -92,9 +92,10 @@ impl World {
     /// the owner sends away, or withdrawn.
     fn members(&self, workspace: &Workspace) -> Vec<usize> {
         let scope = |device: &Device| workspace.roster.scope(device.keys.device_id());
+        let is_listed = |device: &Device| workspace.roster.member(device.keys.device_id()).is_some();
         let is_spent = |device: &Device| {
             let mut others = self.devices.iter().filter(|other| other.number != device.number);
-            device.link.is_some() && others.any(|other| other.link == device.link && scope(other).is_some())
+            device.link.is_some() && others.any(|other| other.link == device.link && is_listed(other))
         };
         let is_intruder = |device: &Device| self.was_restored && is_spent(device);
         let was_asked = |device: &Device| self.revocations.asked.contains(&device.keys.device_id());

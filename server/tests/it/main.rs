@@ -15,6 +15,7 @@
 
 mod access;
 mod conformance;
+mod forgeries;
 mod http;
 mod live;
 mod session;

@@ -1,11 +1,13 @@
 //! Who may do what: nonces, tokens, and the proof that goes with a token.
 
+pub mod keyring;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::VerifyingKey;
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Header, Validation};
 use roost_shared::hash::Hash;
 use roost_shared::limits::{NONCE_LIFE_MS, REDEEM_RETRY_MS, TOKEN_LIFE_MAX_S, TOKEN_MAX};
 use roost_shared::proof::{Challenge, verify};
@@ -18,13 +20,12 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+pub use self::keyring::{KeyRing, SECRET_MIN};
 use crate::store::{SharedStore, Store, Workspace};
 
-/// The shortest secret a token may be signed with.
-pub const SECRET_MIN: usize = 32;
 const TOKEN_TYPE: &str = "roost-access+jwt";
-/// The one key there is until keys rotate; `kid` picks key and algorithm, the header's `alg` is never trusted.
-const KID: &str = "1";
+/// The `kid` of the secret that the server makes for itself.
+const OWN_KID: &str = "1";
 const LEEWAY_S: u64 = 5;
 /// As long as a lost answer to a redemption may be asked for again.
 const JOIN_LIFE_S: u64 = REDEEM_RETRY_MS / 1_000;
@@ -32,8 +33,7 @@ const JOIN_LIFE_S: u64 = REDEEM_RETRY_MS / 1_000;
 /// Issues and checks.
 pub struct Access {
     audience: String,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    keys: KeyRing,
     nonce_key: SecretSlice<u8>,
     token_life_s: u64,
 }
@@ -56,6 +56,13 @@ pub struct Claims {
     pub exp: u64,
 }
 
+impl Claims {
+    /// The 16 random bytes this token is known by.
+    pub fn token_id(&self) -> Option<[u8; 16]> {
+        URL_SAFE_NO_PAD.decode(&self.jti).ok()?.try_into().ok()
+    }
+}
+
 /// A Hello that was accepted.
 pub struct Admission {
     /// How the workspace stands.
@@ -69,20 +76,24 @@ pub struct Admission {
 }
 
 impl Access {
+    /// Signs and checks with one secret.
+    ///
     /// # Errors
     /// The text says what is wrong with the secret.
     pub fn new(audience: String, secret: &SecretSlice<u8>, token_life_s: u64) -> Result<Self, &'static str> {
         let bytes = secret.expose_secret();
-        if bytes.len() < SECRET_MIN {
-            return Err("the token secret must have at least 32 bytes");
-        }
         Ok(Self {
             audience,
-            encoding: EncodingKey::from_secret(bytes),
-            decoding: DecodingKey::from_secret(bytes),
+            keys: KeyRing::of_secret(OWN_KID, bytes)?,
             nonce_key: Hash::of(&[b"roost/v1/nonce-key\0", bytes]).0.to_vec().into(),
             token_life_s: token_life_s.min(TOKEN_LIFE_MAX_S),
         })
+    }
+
+    /// Signs and checks with these keys instead.
+    #[must_use]
+    pub fn with_keys(self, keys: KeyRing) -> Self {
+        Self { keys, ..self }
     }
 
     /// What this server calls itself.
@@ -174,10 +185,11 @@ impl Access {
             nbf: now,
             exp: now + life_s,
         };
-        let mut header = Header::new(Algorithm::HS256);
+        let (kid, algorithm, key) = self.keys.signer().ok_or(Code::RetryLater)?;
+        let mut header = Header::new(algorithm);
         header.typ = Some(TOKEN_TYPE.to_owned());
-        header.kid = Some(KID.to_owned());
-        let token = jsonwebtoken::encode(&header, &claims, &self.encoding).map_err(|_| Code::RetryLater)?;
+        header.kid = Some(kid.to_owned());
+        let token = jsonwebtoken::encode(&header, &claims, key).map_err(|_| Code::RetryLater)?;
         Ok(TokenIs { token, scope, expires_at_ms: claims.exp * 1_000 })
     }
 
@@ -186,7 +198,17 @@ impl Access {
         if token.len() > TOKEN_MAX {
             return Err(Code::TokenInvalid);
         }
-        let mut validation = Validation::new(Algorithm::HS256);
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Code::TokenInvalid)?;
+        // A header brings no key and no place to fetch one from.
+        let is_plain = header.typ.as_deref() == Some(TOKEN_TYPE)
+            && header.crit.is_none()
+            && header.jku.is_none()
+            && header.jwk.is_none()
+            && header.x5u.is_none()
+            && header.x5c.is_none();
+        let key = header.kid.as_deref().and_then(|kid| self.keys.get(kid)).filter(|_| is_plain);
+        let key = key.ok_or(Code::TokenInvalid)?;
+        let mut validation = Validation::new(key.algorithm);
         validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
         validation.set_issuer(&[&self.audience]);
         validation.set_audience(&[&self.audience]);
@@ -194,18 +216,15 @@ impl Access {
         validation.validate_exp = false;
         validation.validate_nbf = false;
         let decoded =
-            jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).map_err(|error| match error.kind() {
+            jsonwebtoken::decode::<Claims>(token, &key.verifying, &validation).map_err(|error| match error.kind() {
                 ErrorKind::ExpiredSignature => Code::TokenExpired,
                 _ => Code::TokenInvalid,
             })?;
-        let header = &decoded.header;
         let claims = decoded.claims;
-        let ours = header.typ.as_deref() == Some(TOKEN_TYPE)
-            && header.kid.as_deref() == Some(KID)
-            && header.crit.is_none()
-            && claims.exp.saturating_sub(claims.iat) <= TOKEN_LIFE_MAX_S;
+        let is_named = claims.token_id().is_some();
+        let is_short = claims.exp.saturating_sub(claims.iat) <= TOKEN_LIFE_MAX_S;
         let now = now_ms / 1_000;
-        if !ours || claims.nbf > now + LEEWAY_S || claims.iat > now + LEEWAY_S {
+        if !is_short || !is_named || claims.nbf > now + LEEWAY_S || claims.iat > now + LEEWAY_S {
             return Err(Code::TokenInvalid);
         }
         if claims.exp + LEEWAY_S < now { Err(Code::TokenExpired) } else { Ok(claims) }
