@@ -10,7 +10,7 @@ pub mod config;
 pub mod fanout;
 mod http;
 pub mod log;
-mod routes;
+pub mod routes;
 pub mod session;
 mod socket;
 pub mod store;

@@ -88,6 +88,10 @@ pub const SEND_STALL_MS: u64 = 10_000;
 pub const NONCE_LIFE_MS: u64 = 60_000;
 /// An access token lives this long at the most.
 pub const TOKEN_LIFE_MAX_S: u64 = 24 * 60 * 60;
+/// A token for a client without device keys lives this long at the most.
+pub const KEYLESS_LIFE_MAX_S: u64 = 366 * 24 * 60 * 60;
+/// A workspace has so many of them at once.
+pub const KEYLESS_TOKENS_MAX: usize = 256;
 /// A lost answer to a redemption may be asked for again by the same new device for this long.
 pub const REDEEM_RETRY_MS: u64 = 10 * 60 * 1000;
 /// Wrong passcodes that burn a link.

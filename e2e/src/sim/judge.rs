@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_server::store::memory::MemoryStore;
-use roost_server::store::{Append, Appended, ChangeLog, Device, Page, Redeem, Refusal, Store, Workspace};
+use roost_server::store::{
+    Append, Appended, ChangeLog, Device, KeylessToken, Page, Redeem, Refusal, Store, TokenChange, Workspace,
+};
 use roost_shared::hash::Hash;
 use roost_shared::roster::Record;
 use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
@@ -231,6 +233,18 @@ impl Store for JudgedStore {
 
     async fn leaves(&self, workspace: WorkspaceId, size: Cursor) -> Result<Vec<Hash>, Refusal> {
         self.inner().leaves(workspace, size).await
+    }
+
+    async fn change_token(&self, workspace: WorkspaceId, change: TokenChange) -> Result<bool, Refusal> {
+        self.inner().change_token(workspace, change).await
+    }
+
+    async fn tokens(&self, workspace: WorkspaceId) -> Result<Vec<KeylessToken>, Refusal> {
+        self.inner().tokens(workspace).await
+    }
+
+    async fn token(&self, workspace: WorkspaceId, id: Hash) -> Result<Option<KeylessToken>, Refusal> {
+        self.inner().token(workspace, id).await
     }
 
     async fn check(&self) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation};
 use roost_shared::hash::Hash;
-use roost_shared::limits::{NONCE_LIFE_MS, REDEEM_RETRY_MS, TOKEN_LIFE_MAX_S, TOKEN_MAX};
+use roost_shared::limits::{KEYLESS_LIFE_MAX_S, NONCE_LIFE_MS, REDEEM_RETRY_MS, TOKEN_LIFE_MAX_S, TOKEN_MAX};
 use roost_shared::proof::{Challenge, verify};
 use roost_shared::roster::Status;
 use roost_shared::wire::PROTOCOL;
@@ -27,6 +27,8 @@ const TOKEN_TYPE: &str = "roost-access+jwt";
 /// The `kid` of the secret that the server makes for itself.
 const OWN_KID: &str = "1";
 const LEEWAY_S: u64 = 5;
+/// The subject of a token for a client without device keys; no device has this id.
+const NO_DEVICE: DeviceId = DeviceId::ZERO;
 /// As long as a lost answer to a redemption may be asked for again.
 const JOIN_LIFE_S: u64 = REDEEM_RETRY_MS / 1_000;
 
@@ -60,6 +62,16 @@ impl Claims {
     /// The 16 random bytes this token is known by.
     pub fn token_id(&self) -> Option<[u8; 16]> {
         URL_SAFE_NO_PAD.decode(&self.jti).ok()?.try_into().ok()
+    }
+
+    /// Whether its bearer may append at all; the roster has the last word.
+    pub const fn may_append(&self) -> bool {
+        matches!(self.scope, TokenScope::ReadWrite | TokenScope::Master)
+    }
+
+    /// What the store knows the token by, if it belongs to no device.
+    pub fn keyless_id(&self) -> Option<Hash> {
+        self.token_id().filter(|_| self.sub == NO_DEVICE).map(|jti| Hash::of(&[&jti]))
     }
 }
 
@@ -172,8 +184,31 @@ impl Access {
         now_ms: u64,
         jti: [u8; 16],
     ) -> Result<TokenIs, Code> {
-        let now = now_ms / 1_000;
         let life_s = if scope == TokenScope::Join { JOIN_LIFE_S } else { self.token_life_s };
+        self.sign(workspace, device, scope, life_s, now_ms, jti)
+    }
+
+    /// Signs a token for a client without device keys: it reads, while the store has its id.
+    pub fn issue_keyless(
+        &self,
+        workspace: WorkspaceId,
+        life_s: u64,
+        now_ms: u64,
+        jti: [u8; 16],
+    ) -> Result<TokenIs, Code> {
+        self.sign(workspace, NO_DEVICE, TokenScope::Read, life_s.min(KEYLESS_LIFE_MAX_S), now_ms, jti)
+    }
+
+    fn sign(
+        &self,
+        workspace: WorkspaceId,
+        device: DeviceId,
+        scope: TokenScope,
+        life_s: u64,
+        now_ms: u64,
+        jti: [u8; 16],
+    ) -> Result<TokenIs, Code> {
+        let now = now_ms / 1_000;
         let claims = Claims {
             iss: self.audience.clone(),
             aud: self.audience.clone(),
@@ -222,7 +257,12 @@ impl Access {
             })?;
         let claims = decoded.claims;
         let is_named = claims.token_id().is_some();
-        let is_short = claims.exp.saturating_sub(claims.iat) <= TOKEN_LIFE_MAX_S;
+        let life_max_s = match claims.keyless_id() {
+            Some(_) if claims.scope != TokenScope::Read => return Err(Code::TokenInvalid),
+            Some(_) => KEYLESS_LIFE_MAX_S,
+            None => TOKEN_LIFE_MAX_S,
+        };
+        let is_short = claims.exp.saturating_sub(claims.iat) <= life_max_s;
         let now = now_ms / 1_000;
         if !is_short || !is_named || claims.nbf > now + LEEWAY_S || claims.iat > now + LEEWAY_S {
             return Err(Code::TokenInvalid);
@@ -261,8 +301,7 @@ impl Access {
         } else {
             store.root_at(hello.workspace, cursor).await.map_err(|refusal| refusal.code)?
         };
-        let may_append = matches!(claims.scope, TokenScope::ReadWrite | TokenScope::Master);
-        Ok(Admission { workspace, root_at_cursor, may_append, expires_at_ms: claims.exp * 1_000 })
+        Ok(Admission { workspace, root_at_cursor, may_append: claims.may_append(), expires_at_ms: claims.exp * 1_000 })
     }
 }
 

@@ -10,7 +10,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use roost_shared::limits::PAGE_TARGET;
 use roost_shared::wire::codec::{decode_envelopes, encode_items};
-use roost_shared::wire::http::{AppendedIs, TokenScope, TreeIs};
+use roost_shared::wire::http::{AppendedIs, TreeIs};
 use roost_shared::wire::message::Item;
 use roost_shared::{Code, Cursor, Envelope};
 use serde::Deserialize;
@@ -36,6 +36,9 @@ pub async fn append(
 ) -> Result<Json<AppendedIs>, ApiError> {
     let Query(query) = query?;
     let claims = bearer.claims;
+    if !claims.may_append() {
+        return Err(Code::NotAllowed.into()); // before its signatures cost anything
+    }
     let envelopes = decode_envelopes(&body?).map_err(|error| ApiError::new(Code::BadMessage, error.to_string()))?;
     let envelopes = log::parse(envelopes)?;
     let workspace = app.logs.store.workspace(claims.ws).await?.ok_or(Code::NotFound)?;
@@ -50,7 +53,7 @@ pub async fn append(
     let append = Append {
         workspace: claims.ws,
         device: claims.sub,
-        may_append: matches!(claims.scope, TokenScope::ReadWrite | TokenScope::Master),
+        may_append: true,
         if_tail: query.if_tail.map(Cursor),
         envelopes,
     };

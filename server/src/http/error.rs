@@ -100,6 +100,11 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Done, and nothing to say.
+pub const fn done() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
 const fn status(code: Code) -> StatusCode {
     match code {
         Code::BadMessage | Code::ProtocolVersion | Code::EnvelopeInvalid | Code::RosterInvalid => {

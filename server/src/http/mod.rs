@@ -8,4 +8,5 @@ pub mod links;
 pub mod live;
 pub mod roster;
 pub mod session;
+pub mod tokens;
 pub mod workspaces;

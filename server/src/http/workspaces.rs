@@ -85,7 +85,7 @@ pub async fn change_log(
 ) -> Result<Json<LogIs>, ApiError> {
     let Json(body) = body?;
     let claims = bearer.claims;
-    if claims.scope == TokenScope::Join {
+    if claims.scope == TokenScope::Join || claims.keyless_id().is_some() {
         return Err(Code::NotAllowed.into());
     }
     let change = ChangeLog {

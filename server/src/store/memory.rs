@@ -12,7 +12,9 @@ use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
 
 use super::links::{Link, admit, invite_of, open_links};
 use super::rules::{Facts, NewEntry, State};
-use super::{Append, Appended, ChangeLog, Device, Entry, Page, Redeem, Refusal, Store, Workspace};
+use super::{
+    Append, Appended, ChangeLog, Device, Entry, KeylessToken, Page, Redeem, Refusal, Store, TokenChange, Workspace,
+};
 
 /// A store that dies with the process.
 pub struct MemoryStore {
@@ -27,6 +29,7 @@ struct Held {
     state: State,
     log: Log,
     links: HashMap<Hash, Link>,
+    tokens: Vec<KeylessToken>,
 }
 
 /// Entries with the number of the life they were written in.
@@ -118,7 +121,8 @@ impl Store for MemoryStore {
         if let Ok(held) = self.take(workspace) {
             return super::rules::created_before(&held.state, &self.chain(workspace).await?, log, &chain);
         }
-        let mut held = Held { state: State::new(workspace, log), log: Log::default(), links: HashMap::new() };
+        let mut held =
+            Held { state: State::new(workspace, log), log: Log::default(), links: HashMap::new(), tokens: Vec::new() };
         for record in &chain {
             held.append_record(workspace, record)?;
         }
@@ -224,6 +228,36 @@ impl Store for MemoryStore {
             let entries = held.log.entries.iter().take(size).map(|(_, entry)| entry);
             Ok(entries.map(|entry| leaf(entry.envelope.header().document, entry.envelope_hash)).collect())
         })
+    }
+
+    async fn change_token(&self, workspace: WorkspaceId, change: TokenChange) -> Result<bool, Refusal> {
+        let _writer = self.writer.lock().await;
+        self.with(workspace, |held| {
+            let before = held.tokens.len();
+            match change {
+                TokenChange::Put { token, now_ms, most } => {
+                    held.tokens.retain(|token| token.expires_ms > now_ms);
+                    if held.tokens.len() >= most {
+                        return Err(Code::TooMany.into());
+                    }
+                    held.tokens.push(token);
+                    held.tokens.sort_by_key(|token| (token.created_ms, token.id));
+                    Ok(true)
+                }
+                TokenChange::Withdraw { id } => {
+                    held.tokens.retain(|token| token.id != id);
+                    Ok(held.tokens.len() < before)
+                }
+            }
+        })
+    }
+
+    async fn tokens(&self, workspace: WorkspaceId) -> Result<Vec<KeylessToken>, Refusal> {
+        self.with(workspace, |held| Ok(held.tokens.clone()))
+    }
+
+    async fn token(&self, workspace: WorkspaceId, id: Hash) -> Result<Option<KeylessToken>, Refusal> {
+        self.with(workspace, |held| Ok(held.tokens.iter().find(|token| token.id == id).cloned()))
     }
 
     async fn check(&self) -> Result<(), Refusal> {

@@ -55,6 +55,15 @@ pub trait Store: Send + Sync + 'static {
     /// The leaves of the first `size` entries.
     async fn leaves(&self, workspace: WorkspaceId, size: Cursor) -> Result<Vec<Hash>, Refusal>;
 
+    /// Keeps or withdraws a token for a client without device keys; whether there was something to change.
+    async fn change_token(&self, workspace: WorkspaceId, change: TokenChange) -> Result<bool, Refusal>;
+
+    /// Those a workspace has, the oldest first.
+    async fn tokens(&self, workspace: WorkspaceId) -> Result<Vec<KeylessToken>, Refusal>;
+
+    /// One of them.
+    async fn token(&self, workspace: WorkspaceId, id: Hash) -> Result<Option<KeylessToken>, Refusal>;
+
     /// Whether it can be read and written now.
     async fn check(&self) -> Result<(), Refusal>;
 
@@ -135,6 +144,38 @@ pub struct ChangeLog {
     pub root: Hash,
     /// The server's clock.
     pub now_ms: u64,
+}
+
+/// A token for a client without device keys, as the store knows it: never the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeylessToken {
+    /// SHA-256 of its jti.
+    pub id: Hash,
+    /// What the owner calls it.
+    pub label: String,
+    /// When it was issued.
+    pub created_ms: u64,
+    /// When it runs out.
+    pub expires_ms: u64,
+}
+
+/// See [`Store::change_token`].
+#[derive(Debug, Clone)]
+pub enum TokenChange {
+    /// Keeps one more; those that have run out go.
+    Put {
+        /// Which.
+        token: KeylessToken,
+        /// The server's clock.
+        now_ms: u64,
+        /// How many a workspace may have.
+        most: usize,
+    },
+    /// Takes one back.
+    Withdraw {
+        /// Which.
+        id: Hash,
+    },
 }
 
 /// How a workspace stands.

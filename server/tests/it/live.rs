@@ -55,6 +55,10 @@ impl Server {
         self.client.post(format!("http://{}{path}", self.address))
     }
 
+    pub fn delete(&self, path: &str) -> RequestBuilder {
+        self.client.delete(format!("http://{}{path}", self.address))
+    }
+
     /// A token this server takes, for any device of any workspace.
     pub fn token(&self, owner: u8, device: u8, scope: TokenScope) -> String {
         let access = access_of(&self.audience(), &SECRET);

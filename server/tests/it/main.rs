@@ -18,6 +18,7 @@ mod conformance;
 mod forgeries;
 mod http;
 mod live;
+mod matrix;
 mod session;
 mod sqlite;
 mod tokens;

@@ -167,6 +167,46 @@ pub struct TokenIs {
     pub expires_at_ms: u64,
 }
 
+/// `POST /v1/workspaces/{ws}/tokens`: a token for a client without device keys, which reads sealed bytes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct IssueToken {
+    /// What the owner calls it; the server can read this.
+    pub label: String,
+    /// Its life.
+    pub expires_in_s: u64,
+}
+
+/// Answer to [`IssueToken`]. The token is shown this once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct IssuedToken {
+    /// What withdraws it.
+    pub id: Hash,
+    /// `Authorization: Bearer …`
+    pub token: String,
+    /// When it runs out.
+    pub expires_at_ms: u64,
+}
+
+/// `GET /v1/workspaces/{ws}/tokens`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokensAre {
+    /// The oldest first.
+    pub tokens: Vec<TokenInfo>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenInfo {
+    /// What withdraws it.
+    pub id: Hash,
+    /// What the owner calls it.
+    pub label: String,
+    /// When it was issued.
+    pub created_at_ms: u64,
+    /// When it runs out.
+    pub expires_at_ms: u64,
+}
+
 /// `POST /v1/links/redeem`
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Redeem {

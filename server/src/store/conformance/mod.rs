@@ -14,6 +14,7 @@ mod logs;
 mod order;
 mod reads;
 mod records;
+mod tokens;
 mod workspaces;
 pub mod world;
 
@@ -92,6 +93,9 @@ checks! {
     logs::a_repeated_proposal_gets_the_same_answer,
     logs::once_an_hour,
     logs::authors_start_again,
+    tokens::tokens_are_kept_until_withdrawn,
+    tokens::tokens_are_bounded_and_make_room_when_they_end,
+    tokens::tokens_of_workspaces_do_not_meet,
 }
 
 /// Runs every check, each on a store of its own from `open`.

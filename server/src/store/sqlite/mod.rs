@@ -1,6 +1,7 @@
 //! One SQLite file: WAL, `synchronous=FULL`, one writer task with group commit, bounded readers.
 
 mod rows;
+mod tokens;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -19,7 +20,9 @@ use tokio::task::JoinHandle;
 
 use self::rows::array;
 use self::writer::{Write, Writer};
-use super::{Append, Appended, ChangeLog, Device, Entry, Page, Redeem, Refusal, Store, Workspace};
+use super::{
+    Append, Appended, ChangeLog, Device, Entry, KeylessToken, Page, Redeem, Refusal, Store, TokenChange, Workspace,
+};
 
 /// Writes waiting for the writer; a sender past it waits, so memory stays bounded.
 const WRITES_WAITING_MAX: usize = 1_024;
@@ -265,6 +268,20 @@ impl Store for SqliteStore {
                 .await
                 .map_err(refused)?;
         found.iter().map(|row| Ok(leaf(roost_shared::DocumentId(array(row, 0)?), Hash(array(row, 1)?)))).collect()
+    }
+
+    async fn change_token(&self, workspace: WorkspaceId, change: TokenChange) -> Result<bool, Refusal> {
+        self.write(|reply| Write::Token { workspace, change, reply }).await
+    }
+
+    async fn tokens(&self, workspace: WorkspaceId) -> Result<Vec<KeylessToken>, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        tokens::list(&mut reader, workspace).await
+    }
+
+    async fn token(&self, workspace: WorkspaceId, id: Hash) -> Result<Option<KeylessToken>, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        tokens::find(&mut reader, workspace, id).await
     }
 
     async fn check(&self) -> Result<(), Refusal> {

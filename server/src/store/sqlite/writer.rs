@@ -12,11 +12,11 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::refused;
 use super::rows::{self, SqliteFacts};
+use super::{refused, tokens};
 use crate::store::links::{admit, invite_of};
 use crate::store::rules::{State, created_before};
-use crate::store::{Append, Appended, ChangeLog, Redeem, Refusal};
+use crate::store::{Append, Appended, ChangeLog, Redeem, Refusal, TokenChange};
 
 /// Writes in one transaction at the most.
 const BATCH_MAX: usize = 64;
@@ -69,6 +69,15 @@ pub enum Write {
         change: ChangeLog,
         /// Told after the commit.
         reply: Reply<LogId>,
+    },
+    /// See [`crate::store::Store::change_token`].
+    Token {
+        /// Whose.
+        workspace: WorkspaceId,
+        /// What.
+        change: TokenChange,
+        /// Told after the commit.
+        reply: Reply<bool>,
     },
     /// A commit of nothing.
     Check {
@@ -213,6 +222,9 @@ impl Writer {
             }
             Write::Redeem { redeem, reply } => answer!(reply, self.redeem(connection, redeem).await),
             Write::ChangeLog { change, reply } => answer!(reply, self.change_log(connection, change).await),
+            Write::Token { workspace, change, reply } => {
+                answer!(reply, self.token(connection, workspace, change).await)
+            }
             Write::Check { reply } | Write::Close { reply } => {
                 answers.push(after_commit(reply, Ok(())));
                 Ok(())
@@ -370,6 +382,21 @@ impl Writer {
         Ok(outcome)
     }
 
+    async fn token(
+        &mut self,
+        connection: &mut SqliteConnection,
+        workspace: WorkspaceId,
+        change: TokenChange,
+    ) -> Result<Result<bool, Refusal>, sqlx::Error> {
+        match self.take(connection, workspace).await {
+            Ok((key, state)) => {
+                self.cache.insert(workspace, (key, state));
+                tokens::change(connection, key, change).await
+            }
+            Err(refusal) => Ok(Err(refusal)),
+        }
+    }
+
     /// SQLite moves WAL pages back by itself, but only a moment without readers lets the file start over.
     async fn checkpoint(&mut self) {
         self.commits += 1;
@@ -393,6 +420,7 @@ fn refuse_all(write: Write) -> Answer {
         Write::Create { reply, .. } | Write::ChangeLog { reply, .. } => lost(reply),
         Write::Append { reply, .. } => lost(reply),
         Write::Record { reply, .. } => lost(reply),
+        Write::Token { reply, .. } => lost(reply),
         Write::Redeem { reply, .. } | Write::Check { reply } | Write::Close { reply } => lost(reply),
     }
 }
