@@ -124,6 +124,9 @@ pub enum Command {
         /// Its id, as share and links print it
         id: String,
     },
+    /// Tokens for clients without device keys, which read sealed bytes
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// List documents
     Docs,
     /// Print a value of a document's data as JSON
@@ -183,6 +186,26 @@ pub enum Command {
     Digest {
         /// The document's name
         document: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum TokenCommand {
+    /// Issue one, and show it this once
+    Issue {
+        /// What to call it; the server can read this
+        #[arg(long, env = "ROOST_LABEL", default_value = "")]
+        label: String,
+        /// When it runs out, such as 90d
+        #[arg(long, env = "ROOST_EXPIRES", default_value = "30d", value_parser = duration)]
+        expires: Duration,
+    },
+    /// List them
+    List,
+    /// Take one back
+    Revoke {
+        /// Its id
+        id: String,
     },
 }
 

@@ -24,7 +24,9 @@ mod worker;
 mod workspace;
 
 pub use loro;
+pub use roost_shared::hash::Hash;
 pub use roost_shared::roster::{Scope, Status as DeviceStatus};
+pub use roost_shared::wire::http::{IssuedToken, TokenInfo};
 pub use roost_shared::{Code, DeviceId, DocumentId, WorkspaceId};
 
 pub use crate::document::{Changes, Digest, Document};

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use roost_shared::DeviceId;
+use roost_shared::hash::Hash;
 use roost_shared::roster::{Device, Scope, Status as DeviceStatus};
 
+use roost_shared::wire::http::{IssueToken, IssuedToken, TokenInfo};
+
 use crate::error::Error;
+use crate::keys::KeyPair;
 use crate::keys::link::ShareLink;
 use crate::replica::{MembershipError, Output, Replica};
 use crate::workspace::{Status, Workspace};
@@ -70,6 +74,29 @@ impl Workspace {
         let has_scope = |found: &Device| found.scope == scope;
         let propose = |replica: &mut Replica| replica.set_scope(device, scope);
         self.change_roster(timeout, propose, |replica| lists(replica, device, has_scope)).await
+    }
+
+    /// A token for a client without device keys, such as a backup: it reads sealed bytes over HTTP and opens none. The
+    /// server can read `label`. Needs the owner key and the server.
+    pub async fn issue_token(&self, label: &str, expires_in: Duration) -> Result<IssuedToken, Error> {
+        let issue = IssueToken { label: label.to_owned(), expires_in_s: expires_in.as_secs() };
+        Ok(self.http().issue_token(self.id(), &self.master().await?, &issue).await?)
+    }
+
+    /// Those there are. Needs the owner key and the server.
+    pub async fn tokens(&self) -> Result<Vec<TokenInfo>, Error> {
+        Ok(self.http().tokens(self.id(), &self.master().await?).await?)
+    }
+
+    /// Takes one back: its next request is refused. Needs the owner key and the server.
+    pub async fn withdraw_token(&self, id: Hash) -> Result<(), Error> {
+        Ok(self.http().withdraw_token(self.id(), &self.master().await?, id).await?)
+    }
+
+    async fn master(&self) -> Result<String, Error> {
+        let (device, owner) = self.with(|replica| (replica.device().clone(), replica.owner_seed().map(KeyPair::owner)));
+        let owner = owner.ok_or(MembershipError::NotOwner)?;
+        Ok(self.http().session_as(self.id(), &device, Some(&owner)).await?.token)
     }
 
     /// Everyone in the workspace, and who was.

@@ -26,6 +26,8 @@ use crate::transport::websocket::{Heard, Socket};
 
 /// A token this close to its end is not used any more.
 const TOKEN_MARGIN_MS: u64 = 30_000;
+/// A token is renewed no sooner than this after the last try.
+const RENEW_MIN_MS: u64 = 1_000;
 /// After the store failed (a full disk, say).
 const STORE_RETRY: Duration = Duration::from_secs(2);
 
@@ -69,6 +71,7 @@ pub(crate) enum Command {
 /// What a request brought back.
 enum Done {
     Connected(Result<(TokenIs, Socket), TransportError>),
+    Renewed(Result<TokenIs, TransportError>),
     Event(Event),
 }
 
@@ -79,6 +82,8 @@ pub(crate) struct Worker {
     device: KeyPair,
     workspace: roost_shared::WorkspaceId,
     token: Option<TokenIs>,
+    /// When the live socket's token is to be renewed, by the monotonic clock.
+    renew_at_ms: Option<u64>,
     socket: Option<Socket>,
     connecting: Option<AbortHandle>,
     requests: JoinSet<Done>,
@@ -98,6 +103,7 @@ impl Worker {
             device,
             workspace,
             token: None,
+            renew_at_ms: None,
             socket: None,
             connecting: None,
             requests: JoinSet::new(),
@@ -132,7 +138,10 @@ impl Worker {
                     Ok(done) => self.done(done).await,
                     Err(_) => Ok(()), // aborted
                 },
-                () = tokio::time::sleep(until_wake) => self.event(Event::Tick).await,
+                () = tokio::time::sleep(until_wake) => {
+                    self.renew();
+                    self.event(Event::Tick).await
+                }
             };
             self.is_resting = false;
             if let Err(error) = done {
@@ -155,7 +164,11 @@ impl Worker {
             return STORE_RETRY;
         }
         let wake_at_ms = self.shared.replica.lock().wake_at_ms();
-        wake_at_ms.map_or(IDLE, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.shared.clock.monotonic_ms())))
+        wake_at_ms
+            .into_iter()
+            .chain(self.renew_at_ms)
+            .min()
+            .map_or(IDLE, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.shared.clock.monotonic_ms())))
     }
 
     async fn event(&mut self, event: Event) -> Result<(), StoreError> {
@@ -285,8 +298,23 @@ impl Worker {
                 self.connecting = None;
                 self.token = Some(token);
                 self.socket = Some(socket);
+                self.renew_later();
                 *self.shared.trouble.lock() = None;
                 self.event(Event::Opened).await
+            }
+            Done::Renewed(Ok(token)) => {
+                let renew = ClientMessage::Renew { token: Token(token.token.clone()) };
+                self.token = Some(token);
+                if self.socket.is_some() {
+                    self.renew_later();
+                    self.send(&renew);
+                }
+                Ok(())
+            }
+            Done::Renewed(Err(error)) => {
+                tracing::debug!(%error, "the token was not renewed");
+                self.renew_later();
+                Ok(())
             }
             Done::Connected(Err(error)) => {
                 self.connecting = None;
@@ -295,6 +323,23 @@ impl Worker {
                 *self.shared.trouble.lock() = Some(error);
                 self.closed(code, retry_after_ms).await
             }
+        }
+    }
+
+    /// Half of what is left of a token's life, or all but the margin; a wrong clock of ours costs a new socket at the most.
+    fn renew_later(&mut self) {
+        let expires_at_ms = self.token.as_ref().map_or(0, |token| token.expires_at_ms);
+        let left_ms = expires_at_ms.saturating_sub(self.shared.clock.now_ms());
+        let pause_ms = (left_ms / 2).max(left_ms.saturating_sub(TOKEN_MARGIN_MS)).max(RENEW_MIN_MS);
+        self.renew_at_ms = Some(self.shared.clock.monotonic_ms() + pause_ms);
+    }
+
+    /// Asks for a new token when the time has come.
+    fn renew(&mut self) {
+        let now_ms = self.shared.clock.monotonic_ms();
+        if self.renew_at_ms.take_if(|at_ms| *at_ms <= now_ms).is_some() && self.socket.is_some() {
+            let (http, workspace, device) = (self.http.clone(), self.workspace, self.device.clone());
+            self.requests.spawn(async move { Done::Renewed(http.session(workspace, &device).await) });
         }
     }
 

@@ -32,6 +32,7 @@ struct Inner {
     shared: Arc<Shared>,
     commands: mpsc::Sender<Command>,
     worker: Mutex<Option<JoinHandle<()>>>,
+    http: Http,
     workspace: WorkspaceId,
     device: DeviceId,
 }
@@ -76,10 +77,11 @@ impl Workspace {
             trouble: Mutex::new(None),
         });
         let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
-        let worker = tokio::spawn(Worker::new(Arc::clone(&shared), waiting, http).run());
+        let worker = tokio::spawn(Worker::new(Arc::clone(&shared), waiting, http.clone()).run());
         // What the store still had to merge.
         let _ = commands.try_send(Command::Poke);
-        Self { inner: Arc::new(Inner { shared, commands, worker: Mutex::new(Some(worker)), workspace, device }) }
+        let worker = Mutex::new(Some(worker));
+        Self { inner: Arc::new(Inner { shared, commands, worker, http, workspace, device }) }
     }
 
     /// The workspace's id.
@@ -210,6 +212,10 @@ impl Workspace {
     /// Hands the worker what a change of the replica led to.
     pub(crate) async fn carry_out(&self, outputs: Vec<Output>) -> Result<(), Error> {
         self.inner.commands.send(Command::Outputs(outputs)).await.map_err(|_| Error::Closed)
+    }
+
+    pub(crate) fn http(&self) -> &Http {
+        &self.inner.http
     }
 
     pub(crate) fn now_ms(&self) -> u64 {

@@ -6,6 +6,7 @@ mod documents;
 mod membership;
 mod replay;
 mod syncing;
+mod tokens;
 
 use roost::{Durability, Roost, Workspace};
 use roost_server::config::Settings;
@@ -16,6 +17,7 @@ pub use self::documents::{cat, delete, digest, docs, get, insert, set};
 pub use self::membership::{init, join, share};
 pub use self::replay::replay;
 pub use self::syncing::{status, sync};
+pub use self::tokens::token;
 use crate::args::{Cli, DurabilityArg};
 use crate::output::{Failure, line};
 

@@ -111,7 +111,7 @@ impl Machine {
     fn may_leave_branch(&self) -> bool {
         let (ours, theirs) = (&self.held, &self.log.chain);
         // The owner goes only once the other branch has all that its own settled.
-        fork::may_leave(ours, theirs) && !(self.is_owner && !fork::amended(ours, theirs).is_empty())
+        fork::may_leave(ours, theirs) && (!self.is_owner || fork::amended(ours, theirs).is_empty())
     }
 
     pub(super) fn post(&mut self, step: &mut Step) {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
+use roost_shared::hash::Hash;
 use roost_shared::limits::{HTTP_BODY_MAX, HTTP_CHAIN_MAX};
 use roost_shared::proof::Challenge;
 use roost_shared::roster::Record;
 use roost_shared::wire::http::{
-    AskSession, Base64, Chain, CreateWorkspace, LogIs, PostRecord, Problem, ProposeLog, RecordIs, Redeem, Redeemed,
-    TokenIs,
+    AskSession, Base64, Chain, CreateWorkspace, IssueToken, IssuedToken, LogIs, PostRecord, Problem, ProposeLog,
+    RecordIs, Redeem, Redeemed, TokenInfo, TokenIs, TokensAre,
 };
 use roost_shared::{Code, LogId, WorkspaceId};
 use serde::Serialize;
@@ -54,6 +55,16 @@ impl Http {
 
     /// A token for an active device: asks for a nonce, signs it, asks again.
     pub async fn session(&self, workspace: WorkspaceId, device: &KeyPair) -> Answer<TokenIs> {
+        self.session_as(workspace, device, None).await
+    }
+
+    /// The same; a master token if the owner signs besides.
+    pub async fn session_as(
+        &self,
+        workspace: WorkspaceId,
+        device: &KeyPair,
+        owner: Option<&KeyPair>,
+    ) -> Answer<TokenIs> {
         let mut ask =
             AskSession { workspace, device: device.device_id(), nonce: None, signature: None, owner_signature: None };
         let first = send(self.post("/v1/session"), &ask).await?;
@@ -68,6 +79,7 @@ impl Http {
         let challenge =
             Challenge { nonce: &nonce.nonce.0, audience: &self.server, workspace, device: device.device_id() };
         ask.signature = Some(Base64(device.sign(&challenge.session()).to_vec()));
+        ask.owner_signature = owner.map(|owner| Base64(owner.sign(&challenge.master()).to_vec()));
         ask.nonce = Some(nonce.nonce);
         json(send(self.post("/v1/session"), &ask).await?).await
     }
@@ -99,6 +111,26 @@ impl Http {
     /// Uses a link up.
     pub async fn redeem(&self, redeem: &Redeem) -> Answer<Redeemed> {
         json(send(self.post("/v1/links/redeem"), redeem).await?).await
+    }
+
+    /// A token for a client without device keys; `master` is a master token.
+    pub async fn issue_token(&self, workspace: WorkspaceId, master: &str, issue: &IssueToken) -> Answer<IssuedToken> {
+        let request = self.post(&format!("/v1/workspaces/{workspace}/tokens")).bearer_auth(master);
+        json(send(request, issue).await?).await
+    }
+
+    /// Those there are.
+    pub async fn tokens(&self, workspace: WorkspaceId, master: &str) -> Answer<Vec<TokenInfo>> {
+        let request = self.client.get(format!("{}/v1/workspaces/{workspace}/tokens", self.server)).bearer_auth(master);
+        let found: TokensAre = json(request.send().await.map_err(unreachable)?).await?;
+        Ok(found.tokens)
+    }
+
+    /// Takes one back.
+    pub async fn withdraw_token(&self, workspace: WorkspaceId, master: &str, id: Hash) -> Answer<()> {
+        let path = format!("{}/v1/workspaces/{workspace}/tokens/{id}", self.server);
+        let answer = self.client.delete(path).bearer_auth(master).send().await.map_err(unreachable)?;
+        if answer.status().is_success() { Ok(()) } else { Err(refused(problem(answer).await?)) }
     }
 
     /// Asks for a new log id.

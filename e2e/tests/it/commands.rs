@@ -1,5 +1,7 @@
 //! The command line as scripts know it: bad input gets a clear error and an exit code, and loses nothing.
 
+use std::time::{Duration, Instant};
+
 use roost_e2e::live::cable::Cable;
 use roost_e2e::live::process::{Device, Follow, Server};
 
@@ -91,6 +93,46 @@ fn a_link_that_is_withdrawn_lets_nobody_in() {
     assert_eq!(one.ok(&["links"]).trim(), "");
     let (code, error) = Device::new(dir.path().join("two")).fails(&["join", link.trim()]);
     assert_eq!(code, 3, "{error}");
+}
+
+#[test]
+fn a_token_without_a_device_is_issued_and_withdrawn() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, other) = two_devices(dir.path(), &server.address());
+    let token = one.ok(&["token", "issue", "--label", "backup"]);
+    assert_eq!(token.trim().split('.').count(), 3);
+    let listed = one.ok(&["token", "list"]);
+    assert!(listed.contains("backup") && !listed.contains(token.trim()), "{listed}");
+    let (code, error) = other.fails(&["token", "list"]);
+    assert!(code == 3 && error.contains("owner key"), "{code} {error}");
+    one.ok(&["token", "revoke", listed.split(' ').next().unwrap()]);
+    assert_eq!(one.ok(&["token", "list"]).trim(), "");
+    assert!(one.fails(&["token", "revoke", "x"]).1.contains("64 hex digits"));
+}
+
+/// Three lives of a token on one socket.
+#[test]
+fn a_socket_outlives_its_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &["--token-life-s", "2"]);
+    let (one, other) = two_devices(dir.path(), &server.address());
+    let mut watch = other.start(&["sync", "--watch", "--json"], Follow::Stdout);
+    assert!(watch.wait_for(|line| line.contains("\"synced\":true").then_some(())).is_some());
+    let started = Instant::now();
+    let mut cursor = 0;
+    while started.elapsed() < Duration::from_secs(7) {
+        one.ok(&["insert", "notes", "0", "x"]);
+        one.ok(&["sync"]);
+        cursor = watch
+            .wait_for(|line| {
+                assert!(line.contains("\"online\":true"), "{line}");
+                let found = line.split("\"cursor\":").nth(1)?.split(',').next()?.parse::<u64>().ok()?;
+                (found > cursor).then_some(found)
+            })
+            .unwrap();
+    }
+    watch.kill();
 }
 
 #[test]
