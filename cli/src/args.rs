@@ -85,6 +85,12 @@ pub enum Command {
         /// When the link dies, such as 7d or 10m
         #[arg(long, env = "ROOST_EXPIRES", default_value = "7d", value_parser = duration)]
         expires: Duration,
+        /// Read a passcode from standard input, which the joiner must know besides the link
+        #[arg(long, env = "ROOST_PASSCODE_STDIN")]
+        passcode_stdin: bool,
+        /// Draw the link as a QR code as well
+        #[arg(long, env = "ROOST_QR")]
+        qr: bool,
     },
     /// Join a workspace by a share link
     Join {
@@ -94,6 +100,9 @@ pub enum Command {
         /// The link; - reads it from standard input, where no process list shows it
         #[arg(default_value = "-")]
         link: String,
+        /// Read the link's passcode from standard input, after the link if that is read there
+        #[arg(long, env = "ROOST_PASSCODE_STDIN")]
+        passcode_stdin: bool,
     },
     /// Who is in the workspace, and who was
     Devices,

@@ -39,8 +39,12 @@ async fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
             match command {
                 Command::Demo { keep } => commands::demo(output, *keep).await,
                 Command::Init { name } => commands::init(cli, output, name).await,
-                Command::Share { scope, expires } => commands::share(cli, output, *scope, *expires).await,
-                Command::Join { name, link } => commands::join(cli, output, name, link).await,
+                Command::Share { scope, expires, passcode_stdin, qr } => {
+                    commands::share(cli, output, (*scope, *expires), *passcode_stdin, *qr).await
+                }
+                Command::Join { name, link, passcode_stdin } => {
+                    commands::join(cli, output, name, link, *passcode_stdin).await
+                }
                 Command::Devices => commands::devices(cli, output).await,
                 Command::Revoke { device } => commands::revoke(cli, output, device).await,
                 Command::Rename { device, name } => commands::rename(cli, output, device, name).await,

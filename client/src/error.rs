@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use roost_shared::Code;
 use roost_shared::roster::ChainError;
 
-use crate::keys::link::LinkError;
+use crate::keys::link::{LinkError, PasscodeError};
 use crate::replica::{EditError, MembershipError};
 use crate::store::StoreError;
 use crate::transport::{AddressError, TransportError};
@@ -35,6 +35,12 @@ pub enum Error {
     /// The server's roster is not that of the workspace in the link.
     #[error("the server's roster does not belong to this link ({0}): nothing was joined; do not use this server")]
     Roster(ChainError),
+    /// The passcode.
+    #[error(transparent)]
+    Passcode(#[from] PasscodeError),
+    /// The link wants a passcode.
+    #[error("a passcode goes with this link: ask who shared it, and give it with the link (--passcode-stdin)")]
+    PasscodeNeeded,
     /// The link's invite is not in the roster, or does not open its key.
     #[error("the link does not open this workspace: ask for a new one")]
     LinkDead,
@@ -70,6 +76,8 @@ impl Error {
             Self::Address(AddressError::Malformed(_)) => "address_malformed",
             Self::Address(AddressError::Insecure(_)) => "address_insecure",
             Self::Link(_) => "link_malformed",
+            Self::Passcode(_) => "passcode_malformed",
+            Self::PasscodeNeeded => "passcode_needed",
             Self::LinkDead => Code::LinkUnavailable.as_str(),
             Self::Roster(_) => Code::RosterInvalid.as_str(),
             Self::Membership(MembershipError::NotOwner) => "not_owner",

@@ -32,7 +32,7 @@ pub use roost_shared::{Code, DeviceId, DocumentId, WorkspaceId};
 pub use crate::document::{Changes, Digest, Document};
 pub use crate::error::Error;
 pub use crate::keys::link::ShareLink;
-pub use crate::membership::{DeviceInfo, NewLink};
+pub use crate::membership::{DeviceInfo, NewLink, Sharing};
 pub use crate::roost::{Builder, Roost};
 pub use crate::store::Durability;
 pub use crate::sync::Notice;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use roost_shared::DeviceId;
 use roost_shared::hash::Hash;
+use roost_shared::proof::compare_code;
 use roost_shared::roster::{Device, Scope, Status as DeviceStatus};
 
 use roost_shared::wire::http::{IssueToken, IssuedToken, TokenInfo};
@@ -30,6 +31,51 @@ pub struct DeviceInfo {
     pub expires_at_ms: Option<u64>,
 }
 
+/// What a share link is to allow.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    scope: Scope,
+    expires_in: Duration,
+    passcode: Option<Secret>,
+}
+
+#[derive(Clone)]
+struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(…)")
+    }
+}
+
+impl Sharing {
+    /// A link for one more device with this scope; it lives a week.
+    pub const fn new(scope: Scope) -> Self {
+        Self { scope, expires_in: Duration::from_secs(7 * 24 * 60 * 60), passcode: None }
+    }
+
+    /// How long the link lives.
+    #[must_use]
+    pub fn expires_in(self, expires_in: Duration) -> Self {
+        Self { expires_in, ..self }
+    }
+
+    /// What the joiner must know besides the link: told by another way, it makes a leaked link useless. Five wrong ones
+    /// burn the link.
+    #[must_use]
+    pub fn passcode(self, passcode: &str) -> Self {
+        Self { passcode: Some(Secret(passcode.to_owned())), ..self }
+    }
+}
+
+impl ShareLink {
+    /// [`ShareLink::with_passcode`], off the threads that serve others.
+    async fn stretched(self, passcode: Secret) -> Result<Self, Error> {
+        let stretching = tokio::task::spawn_blocking(move || self.with_passcode(&passcode.0));
+        Ok(stretching.await.map_err(|_| Error::Closed)??)
+    }
+}
+
 /// A share link, and what withdraws it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -43,13 +89,17 @@ pub struct NewLink {
 }
 
 impl Workspace {
-    /// Makes a share link that works once, until `expires_in` from now. Needs the server: the invite counts once it is in
+    /// Makes a share link that works once, until it expires. Needs the server: the invite counts once it is in
     /// the log.
-    pub async fn share(&self, scope: Scope, expires_in: Duration, timeout: Duration) -> Result<NewLink, Error> {
-        let expires_at_ms = self.now_ms() + u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX / 2);
-        let link = self.with(|replica| replica.new_link())?;
+    pub async fn share(&self, sharing: &Sharing, timeout: Duration) -> Result<NewLink, Error> {
+        let expires_in_ms = u64::try_from(sharing.expires_in.as_millis()).unwrap_or(u64::MAX / 2);
+        let expires_at_ms = self.now_ms() + expires_in_ms;
+        let mut link = self.with(|replica| replica.new_link())?;
+        if let Some(passcode) = sharing.passcode.clone() {
+            link = link.stretched(passcode).await?;
+        }
         let id = link.invite().keys().device_id();
-        let invite = |replica: &mut Replica| replica.invite(link.invite(), scope, expires_at_ms);
+        let invite = |replica: &mut Replica| replica.invite(link.invite(), sharing.scope, expires_at_ms);
         self.change_roster(timeout, invite, |replica| replica.held().roster().member(id).is_some()).await?;
         Ok(NewLink { id, link, expires_at_ms })
     }
@@ -97,6 +147,15 @@ impl Workspace {
         let (device, owner) = self.with(|replica| (replica.device().clone(), replica.owner_seed().map(KeyPair::owner)));
         let owner = owner.ok_or(MembershipError::NotOwner)?;
         Ok(self.http().session_as(self.id(), &device, Some(&owner)).await?.token)
+    }
+
+    /// Two devices that are synced and show the same code hold the same log and the same roster, whatever the server says.
+    pub fn compare_code(&self) -> String {
+        self.with(|replica| {
+            let log = replica.machine().log();
+            let (root, roster) = (log.frontier.root(), log.chain.roster().hash());
+            compare_code(replica.identity().workspace, log.cursor(), &root, &roster)
+        })
     }
 
     /// Everyone in the workspace, and who was.

@@ -179,6 +179,9 @@ impl Roost {
     /// Joins a workspace by a share link, which is used up. May be called again with the same link after a crash or a
     /// lost answer, for ten minutes.
     pub async fn join(&self, link: &ShareLink, name: &str) -> Result<Workspace, Error> {
+        if link.needs_passcode() {
+            return Err(Error::PasscodeNeeded); // a try without one would count as a wrong one
+        }
         let workspace = link.workspace();
         let server = origin(link.server().as_str(), self.settings.allow_http)?;
         let mut store = self.store(workspace)?;

@@ -49,6 +49,17 @@ pub fn seen(workspace: WorkspaceId, device: DeviceId, log: LogId, epoch: u32, si
     [label, &workspace.0, &device.0, &log.0, &epoch.to_be_bytes(), &size.0.to_be_bytes(), &root.0].concat()
 }
 
+/// What two people read to each other to know that their devices hold the same log: 6 groups of 5 digits.
+pub fn compare_code(workspace: WorkspaceId, size: Cursor, root: &Hash, roster: &Hash) -> String {
+    let label: &[u8] = b"roost/v1/compare\0";
+    let hash = Hash::of(&[label, &workspace.0, &size.0.to_be_bytes(), &root.0, &roster.0]);
+    let groups = hash.0.chunks_exact(5).map(|group| {
+        let number = group.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        format!("{:05}", number % 100_000)
+    });
+    groups.collect::<Vec<_>>().join(" ")
+}
+
 /// Strict verification of a detached signature; false for anything that is not one.
 pub fn verify(key: &VerifyingKey, text: &[u8], signature: &[u8]) -> bool {
     <[u8; 64]>::try_from(signature)

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::Parser;
-use roost::{Document, Roost, Scope, Workspace};
+use roost::{Document, Roost, Scope, Sharing, Workspace};
 use roost_server::config::Settings;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -34,7 +34,7 @@ pub async fn demo(output: &Output, keep: bool) -> Result<(), Failure> {
     let laptop = device(dir.path(), "laptop").await?.create_workspace(&address, "laptop").await?;
     let on_laptop = laptop.document("recipes")?;
     on_laptop.edit(|loro| loro.get_text(TEXT).insert(0, SECRET))?;
-    let shared = laptop.share(Scope::ReadWrite, Duration::from_secs(600), PATIENCE).await?;
+    let shared = laptop.share(&Sharing::new(Scope::ReadWrite), PATIENCE).await?;
     let phone = device(dir.path(), "phone").await?.join(&shared.link, "phone").await?;
     phone.wait_synced(PATIENCE).await?;
     let on_phone = phone.document("recipes")?;

@@ -3,7 +3,9 @@
 use std::io::Read as _;
 use std::time::Duration;
 
-use roost::ShareLink;
+use qrcode::render::unicode::Dense1x2;
+use qrcode::{EcLevel, QrCode};
+use roost::{ShareLink, Sharing};
 use serde_json::json;
 
 use super::{online, roost};
@@ -43,25 +45,59 @@ pub async fn init(cli: &Cli, output: &Output, name: &str) -> Result<(), Failure>
     Ok(())
 }
 
-pub async fn share(cli: &Cli, output: &Output, scope: ScopeArg, expires: Duration) -> Result<(), Failure> {
+pub async fn share(
+    cli: &Cli,
+    output: &Output,
+    (scope, expires): (ScopeArg, Duration),
+    passcode_stdin: bool,
+    qr: bool,
+) -> Result<(), Failure> {
+    let mut sharing = Sharing::new(scope.into()).expires_in(expires);
+    if passcode_stdin {
+        sharing = sharing.passcode(&stdin_lines(1)?[0]);
+    }
     let workspace = online(cli).await?;
-    let shared = workspace.share(scope.into(), expires, PATIENCE).await;
+    let shared = workspace.share(&sharing, PATIENCE).await;
     workspace.close().await;
     let shared = shared?;
     let link = shared.link.to_string();
     output.print(&json!({ "link": link, "id": shared.id, "expires_at": shared.expires_at_ms }), &link);
+    if qr {
+        note(qr_of(&link)?);
+    }
     note("This link lets one device in, once. Whoever has it can join: pass it on privately.");
     Ok(())
 }
 
-pub async fn join(cli: &Cli, output: &Output, name: &str, link: &str) -> Result<(), Failure> {
-    let mut text = link.to_owned();
-    if text == "-" {
-        text.clear();
-        let read = std::io::stdin().take(LINK_MAX).read_to_string(&mut text);
-        read.map_err(|error| Failure::other(format!("cannot read the link: {error}")))?;
+/// A picture of the link for a screen, dark on light whatever the terminal's colours; the least redundancy fits 80 x 25.
+fn qr_of(link: &str) -> Result<String, Failure> {
+    let code = QrCode::with_error_correction_level(link, EcLevel::L).map_err(Failure::other)?;
+    let drawn = code.render::<Dense1x2>().build();
+    let lines: Vec<String> = drawn.lines().map(|line| format!("\x1b[30;107m{line}\x1b[0m")).collect();
+    Ok(lines.join("\n"))
+}
+
+/// Exactly so many lines of standard input, without their ends.
+fn stdin_lines(count: usize) -> Result<Vec<String>, Failure> {
+    let mut text = String::new();
+    let read = std::io::stdin().take(LINK_MAX).read_to_string(&mut text);
+    read.map_err(|error| Failure::other(format!("cannot read standard input: {error}")))?;
+    let lines: Vec<String> = text.trim_end().lines().map(str::to_owned).collect();
+    if lines.len() == count {
+        Ok(lines)
+    } else {
+        Err(Failure::other(format!("standard input has {} lines; {count} wanted: link, then passcode", lines.len())))
     }
-    let link: ShareLink = text.parse().map_err(roost::Error::from)?;
+}
+
+pub async fn join(cli: &Cli, output: &Output, name: &str, link: &str, passcode_stdin: bool) -> Result<(), Failure> {
+    let wanted = usize::from(link == "-") + usize::from(passcode_stdin);
+    let mut from_stdin = if wanted == 0 { Vec::new() } else { stdin_lines(wanted)? }.into_iter();
+    let text = if link == "-" { from_stdin.next().unwrap_or_default() } else { link.to_owned() };
+    let mut link: ShareLink = text.parse().map_err(roost::Error::from)?;
+    if let Some(passcode) = from_stdin.next() {
+        link = link.with_passcode(&passcode).map_err(roost::Error::from)?;
+    }
     let workspace = roost(cli, true).await?.join(&link, name).await?;
     let (id, device, scope) = (workspace.id(), workspace.device(), workspace.scope());
     workspace.close().await;

@@ -111,6 +111,7 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
         .await;
     let (status, documents, devices) = (workspace.status(), workspace.documents()?, workspace.devices());
     let (id, device, scope, server) = (workspace.id(), workspace.device(), workspace.scope(), workspace.server());
+    let code = workspace.compare_code();
     workspace.close().await;
     let described: Vec<Value> = devices.iter().filter(|device| device.name.is_some()).map(object_of).collect();
     let object = json!({
@@ -125,10 +126,11 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
         "on_server": status.on_server,
         "quarantined": status.quarantined,
         "diverged": status.diverged,
+        "compare_code": code,
         "documents": list(&documents),
         "devices": described,
     });
-    let mut text = format!("workspace {id} on {server}\n{}", line_of(&status));
+    let mut text = format!("workspace {id} on {server}\n{}\ncompare code {code}", line_of(&status));
     for device in devices.iter().filter(|device| device.name.is_some()) {
         let name = device.name.as_deref().unwrap_or_default();
         text.push_str(&format!("\ndevice {} {name} {:?} {:?}", device.id, device.scope, device.status));

@@ -194,6 +194,21 @@ fn link() -> Value {
         "access_proof": hex::encode(invite.access_proof()),
         "link_hash": invite.link_hash(),
         "access_hash": invite.access_hash(),
+        "with_passcode": with_passcode(&link),
+    })
+}
+
+fn with_passcode(link: &ShareLink) -> Value {
+    let passcode = "pflaume über 7";
+    let link = link.clone().with_passcode(passcode).expect("a passcode");
+    let invite = link.invite();
+    json!({
+        "passcode": passcode,
+        "stretched": hex::encode(&invite.to_bytes()[48..]),
+        "text": link.to_string(),
+        "invite_device_id": invite.keys().device_id(),
+        "link_proof": hex::encode(invite.link_proof()),
+        "access_proof": hex::encode(invite.access_proof()),
     })
 }
 

@@ -157,6 +157,19 @@ impl Device {
         }
     }
 
+    /// Runs a command that reads this.
+    pub fn run_with(&self, arguments: &[&str], stdin: &str) -> Output {
+        let mut child =
+            spawn(self.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        if let Some(mut pipe) = child.stdin.take() {
+            let _ = std::io::Write::write_all(&mut pipe, stdin.as_bytes()); // one that ended early says why itself
+        }
+        match child.wait_with_output() {
+            Ok(output) => output,
+            Err(error) => panic!("cannot run {arguments:?}: {error}"),
+        }
+    }
+
     /// The same, and it must succeed; its standard output.
     pub fn ok(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);

@@ -82,6 +82,57 @@ fn the_owner_says_who_is_in() {
 }
 
 #[test]
+fn a_passcode_goes_with_a_link_and_five_wrong_ones_burn_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let one = Device::new(dir.path().join("one"));
+    one.ok(&["init", "--server", &server.address()]);
+    let share = || {
+        let shared = one.run_with(&["share", "--passcode-stdin", "--qr"], "tulip\n");
+        assert!(shared.status.success() && String::from_utf8_lossy(&shared.stderr).contains('█'), "{shared:?}");
+        String::from_utf8(shared.stdout).unwrap().trim().to_owned()
+    };
+    let link = share();
+    let two = Device::new(dir.path().join("two"));
+    let (code, error) = two.fails(&["join", &link]);
+    assert!(code == 1 && error.contains("--passcode-stdin"), "{code} {error}");
+    let join = |device: &Device, passcode: &str| {
+        device.run_with(&["join", "-", "--passcode-stdin"], &format!("{link}\n{passcode}\n")).status.code()
+    };
+    assert_eq!(join(&two, "rose"), Some(3));
+    assert_eq!(join(&two, "tulip"), Some(0), "four tries were left");
+
+    let link = share();
+    let three = Device::new(dir.path().join("three"));
+    let join = |passcode: &str| three.run_with(&["join", &link, "--passcode-stdin"], passcode).status.code();
+    for wrong in ["a", "b", "c", "d", "e"] {
+        assert_eq!(join(wrong), Some(3));
+    }
+    assert_eq!(join("tulip"), Some(3), "burnt");
+}
+
+#[test]
+fn two_devices_compare_their_codes() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, other) = two_devices(dir.path(), &server.address());
+    let code = |device: &Device| {
+        let status = device.ok(&["status"]);
+        status.lines().find_map(|line| line.strip_prefix("compare code ")).unwrap().to_owned()
+    };
+    one.ok(&["insert", "notes", "0", "x"]);
+    one.ok(&["sync"]);
+    other.ok(&["sync"]);
+    one.ok(&["sync"]);
+    assert_eq!(code(&one), code(&other));
+    assert_eq!(code(&one).split(' ').map(str::len).collect::<Vec<_>>(), [5; 6]);
+    let before = code(&one);
+    one.ok(&["insert", "notes", "0", "y"]);
+    one.ok(&["sync"]);
+    assert_ne!(code(&one), before);
+}
+
+#[test]
 fn a_link_that_is_withdrawn_lets_nobody_in() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("server"), &[]);
@@ -115,13 +166,13 @@ fn a_token_without_a_device_is_issued_and_withdrawn() {
 #[test]
 fn a_socket_outlives_its_token() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(&dir.path().join("server"), &["--token-life-s", "2"]);
+    let server = Server::start(&dir.path().join("server"), &["--token-life-s", "4"]);
     let (one, other) = two_devices(dir.path(), &server.address());
     let mut watch = other.start(&["sync", "--watch", "--json"], Follow::Stdout);
     assert!(watch.wait_for(|line| line.contains("\"synced\":true").then_some(())).is_some());
     let started = Instant::now();
     let mut cursor = 0;
-    while started.elapsed() < Duration::from_secs(7) {
+    while started.elapsed() < Duration::from_secs(12) {
         one.ok(&["insert", "notes", "0", "x"]);
         one.ok(&["sync"]);
         cursor = watch

@@ -101,8 +101,12 @@ impl IntoResponse for ApiError {
 }
 
 /// Done, and nothing to say.
-pub const fn done() -> StatusCode {
-    StatusCode::NO_CONTENT
+pub struct Done;
+
+impl IntoResponse for Done {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
 }
 
 const fn status(code: Code) -> StatusCode {

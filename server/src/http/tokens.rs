@@ -5,13 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
-use axum::http::StatusCode;
 use roost_shared::Code;
 use roost_shared::hash::Hash;
 use roost_shared::limits::{KEYLESS_LIFE_MAX_S, KEYLESS_TOKENS_MAX, LABEL_TEXT_MAX};
 use roost_shared::wire::http::{IssueToken, IssuedToken, TokenInfo, TokensAre};
 
-use super::error::{ApiError, done};
+use super::error::{ApiError, Done};
 use super::extract::{InPathToken, Master};
 use crate::App;
 use crate::store::{KeylessToken, TokenChange};
@@ -57,11 +56,11 @@ pub async fn withdraw(
     master: Master,
     InPathToken(id): InPathToken,
     State(app): State<Arc<App>>,
-) -> Result<StatusCode, ApiError> {
+) -> Result<Done, ApiError> {
     let (workspace, store) = (master.claims.ws, Arc::clone(&app.logs.store));
     let withdrawn = tokio::spawn(async move { store.change_token(workspace, TokenChange::Withdraw { id }).await });
     match withdrawn.await.map_err(|_| Code::RetryLater)?? {
-        true => Ok(done()),
+        true => Ok(Done),
         false => Err(Code::NotFound.into()),
     }
 }

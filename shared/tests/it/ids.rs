@@ -107,6 +107,23 @@ fn the_text_of_seen() {
 }
 
 #[test]
+fn a_compare_code_is_six_groups_of_five_digits_over_all_it_compares() {
+    let code = |workspace, size, root, roster| {
+        proof::compare_code(WorkspaceId([workspace; 16]), Cursor(size), &Hash([root; 32]), &Hash([roster; 32]))
+    };
+    let hash = sha256(&[b"roost/v1/compare\0", &[1; 16], &[0, 0, 0, 0, 0, 0, 0, 2], &[3; 32], &[4; 32]]);
+    let groups = hash.chunks_exact(5).map(|group| {
+        let number = u64::from_be_bytes([&[0; 3], group].concat().try_into().unwrap());
+        format!("{:05}", number % 100_000)
+    });
+    let expected = groups.collect::<Vec<_>>().join(" ");
+    assert_eq!((code(1, 2, 3, 4), expected.len()), (expected, 35));
+    for other in [code(9, 2, 3, 4), code(1, 9, 3, 4), code(1, 2, 9, 4), code(1, 2, 3, 9)] {
+        assert_ne!(other, code(1, 2, 3, 4));
+    }
+}
+
+#[test]
 fn a_proof_holds_for_its_key_and_text_only() {
     let text = challenge().hello();
     let key = samples::key(PHONE).verifying_key();

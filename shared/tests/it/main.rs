@@ -15,8 +15,10 @@
 )]
 
 mod codec;
+mod corpus;
 mod envelope;
 mod hostile;
+mod hostile_bodies;
 mod ids;
 mod plaintext;
 mod record;

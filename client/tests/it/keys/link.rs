@@ -141,6 +141,35 @@ fn holds_secret(text: &str, byte: u8) -> bool {
 }
 
 #[test]
+fn a_passcode_changes_access_and_keys_and_not_where_the_link_is_found() {
+    let plain = invite();
+    let with = plain.with_passcode("tulip").unwrap();
+    assert_eq!(with.link_proof(), plain.link_proof());
+    assert_ne!(with.access_proof(), plain.access_proof());
+    assert_ne!(with.keys().device_id(), plain.keys().device_id());
+    let other = plain.with_passcode("Tulip").unwrap();
+    assert_ne!(with.access_proof(), other.access_proof());
+    let elsewhere = Invite::new([0x1e; 16], [0x5e; 32]).with_passcode("tulip").unwrap();
+    assert_ne!(elsewhere.access_proof(), with.access_proof());
+    assert_eq!(Invite::from_bytes(&with.to_bytes()).access_proof(), with.access_proof());
+    assert!(plain.with_passcode("").is_err() && plain.with_passcode(&"x".repeat(257)).is_err());
+}
+
+#[test]
+fn a_link_says_that_a_passcode_goes_with_it_and_not_which() {
+    let made = link("https://roost.example").with_passcode("tulip").unwrap();
+    let text = made.to_string();
+    assert!(text.contains("/join#v1p.") && !text.contains("tulip"), "{text}");
+    assert!(!made.needs_passcode());
+    let opened: ShareLink = text.parse().unwrap();
+    assert!(opened.needs_passcode());
+    let opened = opened.with_passcode("tulip").unwrap();
+    assert!(!opened.needs_passcode());
+    assert_eq!(opened.invite().access_proof(), made.invite().access_proof());
+    assert!(!link("https://roost.example").to_string().parse::<ShareLink>().unwrap().needs_passcode());
+}
+
+#[test]
 fn nothing_secret_is_printed() {
     let text = link("https://roost.example").to_string();
     assert!(holds_secret(&text, 0x5e), "the text of a link is its secret: {text}");
