@@ -3,25 +3,18 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use roost::clock::SystemClock;
+use roost::Roost;
 use roost::keys::ring::KeyRing;
 use roost::keys::seal;
 use roost::loro::{ExportMode, LoroDoc};
-use roost::replica::{Choices, Replica};
-use roost::store::Store;
-use roost::transport::http::Http;
-use roost::transport::websocket::{Heard, Socket};
-use roost::{Durability, Roost};
 use roost_e2e::live::cable::Cable;
 use roost_e2e::live::log::facts;
 use roost_e2e::live::process::{Device, Server};
+use roost_e2e::live::speaker::{Problem, Speaker, next};
 use roost_shared::limits::SEAL_PAUSE_MS;
-use roost_shared::proof::Challenge;
-use roost_shared::wire::PROTOCOL;
-use roost_shared::wire::message::{Append, ClientMessage, Hello, ServerMessage, Token};
+use roost_shared::wire::message::{Append, ClientMessage, ServerMessage};
 use roost_shared::{DocumentId, Header, Kind};
 use rusqlite::Connection;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -33,7 +26,7 @@ const EDITS: usize = 50;
 const REST: Duration = Duration::from_millis(SEAL_PAUSE_MS + 10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Figures = Result<(), Box<dyn std::error::Error>>;
+type Figures = Result<(), Problem>;
 
 fn main() -> ExitCode {
     let Some(trace) = std::env::args().nth(1) else { return ExitCode::from(2) };
@@ -84,7 +77,7 @@ fn bytes(trace: &Path) -> Figures {
 }
 
 /// One export of all updates of the largest document in a device's file.
-fn export_of(dir: &Path) -> Result<usize, Box<dyn std::error::Error>> {
+fn export_of(dir: &Path) -> Result<usize, Problem> {
     let files = std::fs::read_dir(dir)?.flatten().map(|entry| entry.path());
     let path = files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "db"));
     let file = Connection::open(path.ok_or("no file")?)?;
@@ -127,11 +120,10 @@ async fn acks() -> Figures {
         workspace.wait_until(PATIENCE, |status| status.on_server).await?;
         edits.push(started.elapsed());
     }
-    let id = workspace.id();
     drop(document);
     workspace.close().await;
     let cpu = server.cpu_seconds();
-    let appends = appends(&data_dir.join(format!("{id}.db")), &server.address()).await?;
+    let appends = appends(&data_dir, &server.address()).await?;
     let cpu = (server.cpu_seconds() - cpu) * 1e6 / ROUNDS as f64;
     let (appends, edits) = (median(appends), median(edits));
     let ratio = |time: Duration| time.as_secs_f64() / limit.as_secs_f64();
@@ -144,33 +136,15 @@ async fn acks() -> Figures {
 }
 
 /// Speaks the protocol itself: one envelope an Append, the next after the ack.
-async fn appends(file: &Path, server: &str) -> Result<Vec<Duration>, Box<dyn std::error::Error>> {
-    let store = Store::open(file, Durability::Process)?;
-    let replica = Replica::open(store, Arc::new(SystemClock), Choices::default())?.ok_or("never joined")?;
-    let (keys, held, log) = (replica.device().clone(), replica.held(), replica.machine().log());
-    let (workspace, epoch) = (replica.identity().workspace, held.roster().epoch());
-    let ring = KeyRing::open(held.records(), &[&keys]);
+async fn appends(dir: &Path, server: &str) -> Result<Vec<Duration>, Problem> {
+    let speaker = Speaker::of(dir)?;
+    let (log, keys, workspace) = (&speaker.log, &speaker.keys, speaker.workspace);
+    let epoch = speaker.held.roster().epoch();
+    let ring = KeyRing::open(speaker.held.records(), &[keys]);
     let key = ring.get(epoch).ok_or("no key")?;
     let last = log.authors.get(&keys.device_id()).map_or(0, |author| author.last);
-    let base = (log.cursor(), log.frontier.root());
-
-    let token = Http::new(server, None)?.session(workspace, &keys).await?.token;
-    let mut socket = Socket::open(server, workspace).await?;
-    let ServerMessage::Challenge { nonce } = next(&mut socket).await? else { return Err("no challenge".into()) };
-    let challenge = Challenge { nonce: &nonce, audience: server, workspace, device: keys.device_id() };
-    let hello = Hello {
-        protocol: PROTOCOL,
-        token: Token(token),
-        proof: keys.sign(&challenge.hello()),
-        workspace,
-        device: keys.device_id(),
-        log: log.id,
-        cursor: base.0.0,
-        root: base.1,
-        documents: None,
-    };
-    socket.send(ClientMessage::Hello(hello).encode());
-    while !matches!(next(&mut socket).await?, ServerMessage::Welcome(_)) {}
+    let (base_size, base_root) = (log.cursor(), log.frontier.root());
+    let mut socket = speaker.connect(server, &speaker.token(server).await?).await?;
     let mut times = Vec::with_capacity(ROUNDS);
     for (round, author_seq) in (0..ROUNDS as u64).zip(last + 1..) {
         let header = Header {
@@ -181,11 +155,11 @@ async fn appends(file: &Path, server: &str) -> Result<Vec<Duration>, Box<dyn std
             document: DocumentId([1; 16]),
             author: keys.device_id(),
             author_seq,
-            base_size: base.0,
-            base_root: base.1,
+            base_size,
+            base_root,
             nonce: [9; 24],
         };
-        let envelope = seal::envelope(key, &keys, header, &[7; 368]);
+        let envelope = seal::envelope(key, keys, header, &[7; 368]);
         let append = Append { id: round, if_tail: None, envelopes: vec![envelope.into_bytes()] };
         let bytes = ClientMessage::Append(append).encode();
         let started = Instant::now();
@@ -200,16 +174,6 @@ async fn appends(file: &Path, server: &str) -> Result<Vec<Duration>, Box<dyn std
         times.push(started.elapsed());
     }
     Ok(times)
-}
-
-async fn next(socket: &mut Socket) -> Result<ServerMessage, Box<dyn std::error::Error>> {
-    match socket.heard().await {
-        Heard::Message(bytes) => match ServerMessage::decode(&bytes)? {
-            ServerMessage::Error { code, message } => Err(format!("{code}: {message}").into()),
-            message => Ok(message),
-        },
-        Heard::Closed(code) => Err(format!("closed: {code:?}").into()),
-    }
 }
 
 fn commits(path: &Path) -> Result<Duration, rusqlite::Error> {

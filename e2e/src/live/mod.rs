@@ -3,4 +3,5 @@
 pub mod cable;
 pub mod log;
 pub mod process;
+pub mod speaker;
 pub mod trace;

@@ -11,6 +11,7 @@
     reason = "a test says what it expects, prints its figures and measures them"
 )]
 
+mod attacks;
 mod commands;
 mod kills;
 mod secrets;

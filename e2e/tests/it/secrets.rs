@@ -1,5 +1,7 @@
 //! What the server holds: no word of the documents, no name, no token, no link.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use roost::Durability;
 use roost::keys::KeyPair;
 use roost::store::Store;
@@ -7,6 +9,7 @@ use roost::transport::http::Http;
 use roost_e2e::live::log::hits;
 use roost_e2e::live::process::{Device, Server};
 use roost_e2e::live::trace::trace;
+use roost_shared::Hash;
 
 /// Words of the document to look for.
 const WORDS: usize = 40;
@@ -50,6 +53,77 @@ fn the_server_holds_nothing_in_clear() {
     assert_eq!((running, stopped), (0, 0));
     // The search itself finds what is there.
     assert_eq!(hits(&data_dir, &[b"SQLite format 3".to_vec()]), 1);
+}
+
+/// Words that stand nowhere by chance.
+const CANARIES: usize = 200;
+
+fn canary(number: usize) -> String {
+    let hash = Hash::of(&[b"canary", &number.to_be_bytes()]).to_string();
+    format!("canary{}", &hash[..14])
+}
+
+/// As somebody might write it by accident: as it is, in hex, in base64 of either alphabet (the letters that do not depend
+/// on what stands before), in UTF-16, in JSON escapes.
+fn encodings(word: &str) -> Vec<Vec<u8>> {
+    let bytes = word.as_bytes();
+    let mut all = vec![bytes.to_vec(), hex::encode(bytes).into_bytes(), hex::encode_upper(bytes).into_bytes()];
+    for before in 0..3 {
+        let padded = [&vec![0; before][..], bytes].concat();
+        let whole = bytes.len() + before;
+        let (from, until) = ((before * 8).div_ceil(6), whole * 8 / 6);
+        all.push(STANDARD_NO_PAD.encode(&padded).as_bytes()[from..until].to_vec());
+        all.push(URL_SAFE_NO_PAD.encode(&padded).as_bytes()[from..until].to_vec());
+    }
+    all.push(word.encode_utf16().flat_map(u16::to_le_bytes).collect());
+    all.push(word.chars().map(|letter| format!("\\u{:04x}", u32::from(letter))).collect::<String>().into_bytes());
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[test]
+fn two_hundred_canaries_in_five_encodings() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("server");
+    let server = Server::start(&data_dir, &[]);
+    let canaries: Vec<String> = (0..CANARIES).map(canary).collect();
+    let [device_name, joiner_name, document, key, passcode, rest @ ..] = &canaries[..] else {
+        panic!("enough of them")
+    };
+    let one = Device::new(dir.path().join("one"));
+    one.ok(&["init", "--server", &server.address(), "--name", device_name]);
+    let shared = one.run_with(&["share", "--passcode-stdin"], passcode);
+    let link = String::from_utf8(shared.stdout).unwrap().trim().to_owned();
+    let other = Device::new(dir.path().join("other"));
+    let joined =
+        other.run_with(&["join", "-", "--passcode-stdin", "--name", joiner_name], &format!("{link}\n{passcode}"));
+    assert!(joined.status.success(), "{joined:?}");
+    one.ok(&["insert", document, "0", &rest.join(" ")]);
+    one.ok(&["set", document, key, &format!("\"{}\"", rest[0])]);
+    one.ok(&["sync"]);
+    one.ok(&["rename", joiner_name, &rest[1]]);
+    other.ok(&["sync"]);
+    let mut wanted: Vec<Vec<u8>> = canaries.iter().flat_map(|word| encodings(word)).collect();
+    let secret = link.rsplit("#v1p.").next().unwrap();
+    wanted.extend([secret.as_bytes().to_vec(), token(&one, &server.address()).into_bytes()]);
+    let running = hits(&data_dir, &wanted);
+    assert!(server.terminate());
+    let stopped = hits(&data_dir, &wanted);
+    println!(
+        "figure: {CANARIES} canaries, {} spellings, in database, WAL and log: {} hits",
+        wanted.len(),
+        running + stopped
+    );
+    assert_eq!((running, stopped), (0, 0));
+
+    // A server that leaks is caught: one canary a spelling, written where a careless one would write it.
+    for (number, spelling) in encodings(&canaries[7]).into_iter().enumerate() {
+        let leaky = dir.path().join(format!("leaky-{number}"));
+        std::fs::create_dir(&leaky).unwrap();
+        std::fs::write(leaky.with_extension("log"), [b"INFO joined name=", &spelling[..], b"\n"].concat()).unwrap();
+        assert!(hits(&leaky, &wanted) > 0, "{}", String::from_utf8_lossy(&spelling));
+    }
 }
 
 /// A token as the device would get it.

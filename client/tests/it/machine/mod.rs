@@ -1,5 +1,6 @@
 //! The sync machine by itself: one event in, one step out.
 
+mod forgeries;
 mod inbox;
 mod outbox;
 mod resync;
