@@ -136,6 +136,9 @@ pub enum Command {
     /// Tokens for clients without device keys, which read sealed bytes
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Twelve words that give the workspace back when every owner device is gone
+    #[command(subcommand)]
+    Recovery(RecoveryCommand),
     /// List documents
     Docs,
     /// Print a value of a document's data as JSON
@@ -215,6 +218,24 @@ pub enum TokenCommand {
     Revoke {
         /// Its id
         id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum RecoveryCommand {
+    /// Make the words and print them, this once; earlier ones no longer work
+    Create,
+    /// Take the workspace over on this new device; the words are read from standard input
+    Use {
+        /// The workspace's id, as roost status shows it
+        #[arg(long, env = "ROOST_WORKSPACE")]
+        workspace: roost::WorkspaceId,
+        /// This device's name
+        #[arg(long, env = "ROOST_NAME", default_value = "device")]
+        name: String,
+        /// Names of devices that stay in; all others are out
+        #[arg(long, env = "ROOST_KEEP_DEVICES", value_delimiter = ',')]
+        keep: Vec<String>,
     },
 }
 

@@ -52,6 +52,7 @@ async fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
                 Command::Links => commands::links(cli, output).await,
                 Command::Unlink { id } => commands::unlink(cli, output, id).await,
                 Command::Token(command) => commands::token(cli, output, command).await,
+                Command::Recovery(command) => commands::recovery(cli, output, command).await,
                 Command::Docs => commands::docs(cli, output).await,
                 Command::Get { document, path } => commands::get(cli, document, path.as_deref()).await,
                 Command::Set { document, path, value } => commands::set(cli, output, document, path, value).await,

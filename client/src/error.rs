@@ -6,6 +6,7 @@ use roost_shared::Code;
 use roost_shared::roster::ChainError;
 
 use crate::keys::link::{LinkError, PasscodeError};
+use crate::keys::recovery::PhraseError;
 use crate::replica::{EditError, MembershipError};
 use crate::store::StoreError;
 use crate::transport::{AddressError, TransportError};
@@ -41,6 +42,12 @@ pub enum Error {
     /// The link wants a passcode.
     #[error("a passcode goes with this link: ask who shared it, and give it with the link (--passcode-stdin)")]
     PasscodeNeeded,
+    /// The text is no recovery phrase.
+    #[error(transparent)]
+    Phrase(#[from] PhraseError),
+    /// It is another workspace's phrase, or an older one.
+    #[error("these words do not open this workspace: check them, and the workspace's id")]
+    PhraseWrong,
     /// The link's invite is not in the roster, or does not open its key.
     #[error("the link does not open this workspace: ask for a new one")]
     LinkDead,
@@ -78,6 +85,8 @@ impl Error {
             Self::Link(_) => "link_malformed",
             Self::Passcode(_) => "passcode_malformed",
             Self::PasscodeNeeded => "passcode_needed",
+            Self::Phrase(_) => "phrase_malformed",
+            Self::PhraseWrong => "phrase_wrong",
             Self::LinkDead => Code::LinkUnavailable.as_str(),
             Self::Roster(_) => Code::RosterInvalid.as_str(),
             Self::Membership(MembershipError::NotOwner) => "not_owner",

@@ -93,7 +93,7 @@ impl Joiner<'_> {
 }
 
 /// Owner, chain and workspace id belong together, whatever the server says.
-fn verify(workspace: WorkspaceId, records: Vec<Base64>) -> Result<Chain, Error> {
+pub(crate) fn verify(workspace: WorkspaceId, records: Vec<Base64>) -> Result<Chain, Error> {
     let malformed = Error::Roster(ChainError::Rule("a record is malformed"));
     if records.len() > ROSTER_CHAIN_MAX {
         return Err(malformed);

@@ -12,6 +12,7 @@ use roost_shared::wire::http::{IssueToken, IssuedToken, TokenInfo};
 use crate::error::Error;
 use crate::keys::KeyPair;
 use crate::keys::link::ShareLink;
+use crate::keys::recovery::RecoveryPhrase;
 use crate::replica::{MembershipError, Output, Replica};
 use crate::workspace::{Status, Workspace};
 
@@ -147,6 +148,22 @@ impl Workspace {
         let (device, owner) = self.with(|replica| (replica.device().clone(), replica.owner_seed().map(KeyPair::owner)));
         let owner = owner.ok_or(MembershipError::NotOwner)?;
         Ok(self.http().session_as(self.id(), &device, Some(&owner)).await?.token)
+    }
+
+    /// Makes a recovery phrase and puts what it opens into the roster; an earlier phrase no longer finds anything there,
+    /// though a server that kept the old record may still have it. Show it once, and let the person write it down.
+    /// Needs the owner key and the server.
+    pub async fn create_recovery(&self, timeout: Duration) -> Result<RecoveryPhrase, Error> {
+        let (phrase, workspace) = (self.with(|replica| replica.new_phrase()), self.id());
+        let stretching = phrase.clone();
+        let keys = tokio::task::spawn_blocking(move || stretching.keys(workspace));
+        let keys = keys.await.map_err(|_| Error::Closed)?;
+        let is_set = |replica: &Replica| {
+            let owner = replica.held().roster().owner();
+            owner.is_some_and(|owner| owner.recovery_verifier == keys.verifier())
+        };
+        self.change_roster(timeout, |replica| replica.set_recovery(&keys), is_set).await?;
+        Ok(phrase)
     }
 
     /// Two devices that are synced and show the same code hold the same log and the same roster, whatever the server says.

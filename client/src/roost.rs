@@ -9,7 +9,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::Error;
 use crate::join::Joiner;
 use crate::keys::link::ShareLink;
+use crate::keys::recovery::RecoveryPhrase;
 use crate::keys::{EpochKey, KeyPair, Seed, roster};
+use crate::recovery::Recoverer;
 use crate::replica::{Choices, MembershipError, Replica};
 use crate::store::{Durability, Identity, Store, StoreError};
 use crate::transport::http::Http;
@@ -172,6 +174,50 @@ impl Roost {
         };
         let mut store = self.store(workspace)?;
         store.create(&identity, LogId(clock.random()), &[genesis])?;
+        drop(store);
+        self.workspace(workspace).await
+    }
+
+    /// Takes a workspace over on a new device by its recovery phrase: every device but those named in `keep` is out, and
+    /// everything the server has is read again. May be called again after a crash or a lost answer.
+    pub async fn recover(
+        &self,
+        server: &str,
+        workspace: WorkspaceId,
+        phrase: &RecoveryPhrase,
+        name: &str,
+        keep: &[String],
+    ) -> Result<Workspace, Error> {
+        let server = origin(server, self.settings.allow_http)?;
+        let mut store = self.store(workspace)?;
+        let stretching = phrase.clone();
+        let keys = tokio::task::spawn_blocking(move || stretching.keys(workspace)).await.map_err(|_| Error::Closed)?;
+        let http = Http::new(&server, None)?;
+        // The device's seed is durable before the server hears of it: a lost answer finds the same device again.
+        let device_seed = match store.identity()? {
+            Some(identity) if identity.joined => return Err(Error::Exists(self.path(workspace))),
+            Some(identity) => identity.device_seed,
+            None => {
+                let device_seed = Seed::new(self.settings.clock.random());
+                let recoverer = Recoverer { keys: &keys, device: &KeyPair::device(&device_seed), name, keep };
+                let (_, owner_seed) = recoverer.fetch(&http, workspace).await?;
+                let identity = Identity {
+                    workspace,
+                    server: server.clone(),
+                    name: name.to_owned(),
+                    device_seed: device_seed.clone(),
+                    owner_seed: Some(owner_seed),
+                    invite: None,
+                    joined: false,
+                };
+                store.create(&identity, LogId::ZERO, &[])?;
+                device_seed
+            }
+        };
+        let device = KeyPair::device(&device_seed);
+        let recoverer = Recoverer { keys: &keys, device: &device, name, keep };
+        let (chain, _) = recoverer.take_over(&*self.settings.clock, &http, workspace).await?;
+        store.join(chain.records(), true)?;
         drop(store);
         self.workspace(workspace).await
     }

@@ -37,6 +37,9 @@ use crate::telemetry::now_ms;
 /// Requests without a session that one address may make in a second, and at once.
 const ANONYMOUS_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
 const ANONYMOUS_BURST: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+/// Tries at a workspace's recovery phrase.
+const RECOVERIES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1).unwrap();
+const RECOVERIES_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// What every handler and socket holds.
 pub struct App {
@@ -46,6 +49,7 @@ pub struct App {
     pub access: Access,
     admission: Admission,
     anonymous: DefaultKeyedRateLimiter<std::net::IpAddr>,
+    recoveries: DefaultKeyedRateLimiter<WorkspaceId>,
     stop: CancellationToken,
     sockets: tokio_util::task::TaskTracker,
 }
@@ -75,6 +79,7 @@ pub async fn serve(listener: TcpListener, config: Config, store: SharedStore, st
         access: config.access,
         admission: config.admission,
         anonymous: RateLimiter::keyed(Quota::per_second(ANONYMOUS_PER_SECOND).allow_burst(ANONYMOUS_BURST)),
+        recoveries: RateLimiter::keyed(Quota::per_second(RECOVERIES_PER_SECOND).allow_burst(RECOVERIES_BURST)),
         stop: stop.clone(),
         sockets: tokio_util::task::TaskTracker::new(),
     });

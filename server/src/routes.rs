@@ -44,6 +44,7 @@ enum Handler {
     Show,
     PostRecord,
     Chain,
+    Recover,
     Append,
     Read,
     Tree,
@@ -64,11 +65,12 @@ const fn route(method: &'static str, path: &'static str, needs: Needs, handler: 
 }
 
 /// Every route there is.
-pub const ROUTES: [Route; 17] = [
+pub const ROUTES: [Route; 18] = [
     route("POST", "/v1/workspaces", Needs::Nothing, Handler::Create),
     route("GET", "/v1/workspaces/{ws}", Needs::Read, Handler::Show),
     route("POST", "/v1/workspaces/{ws}/roster", Needs::Nothing, Handler::PostRecord),
     route("GET", "/v1/workspaces/{ws}/roster", Needs::Read, Handler::Chain),
+    route("POST", "/v1/workspaces/{ws}/recovery", Needs::Nothing, Handler::Recover),
     route("POST", "/v1/workspaces/{ws}/entries", Needs::Append, Handler::Append),
     route("GET", "/v1/workspaces/{ws}/entries", Needs::Read, Handler::Read),
     route("GET", "/v1/workspaces/{ws}/tree", Needs::Read, Handler::Tree),
@@ -91,6 +93,7 @@ impl Handler {
             Self::Show => get(workspaces::show),
             Self::PostRecord => post(roster::append),
             Self::Chain => get(roster::chain),
+            Self::Recover => post(roster::recover),
             Self::Append => post(entries::append),
             Self::Read => get(entries::read),
             Self::Tree => get(entries::tree),

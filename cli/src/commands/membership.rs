@@ -78,7 +78,7 @@ fn qr_of(link: &str) -> Result<String, Failure> {
 }
 
 /// Exactly so many lines of standard input, without their ends.
-fn stdin_lines(count: usize) -> Result<Vec<String>, Failure> {
+pub fn stdin_lines(count: usize) -> Result<Vec<String>, Failure> {
     let mut text = String::new();
     let read = std::io::stdin().take(LINK_MAX).read_to_string(&mut text);
     read.map_err(|error| Failure::other(format!("cannot read standard input: {error}")))?;

@@ -8,6 +8,7 @@
 //! Every label is in `PROTOCOL.md`, "Keys".
 
 pub mod link;
+pub mod recovery;
 pub mod ring;
 pub mod roster;
 pub mod seal;

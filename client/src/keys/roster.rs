@@ -5,6 +5,7 @@ use roost_shared::roster::{Device, LABEL_LEN, Owner, Record, RecordBody, Replace
 use roost_shared::{DeviceId, WorkspaceId};
 
 use super::link::Invite;
+use super::recovery::BLOB_LEN;
 use super::ring::KeyRing;
 use super::seal::{self, SealBroken, back_link, wrap};
 use super::{EpochKey, KeyPair};
@@ -40,23 +41,25 @@ pub struct Change {
     pub epoch: u32,
     /// Devices to be listed otherwise than the roster does, or besides. Wraps are made anew.
     pub amended: Vec<Device>,
+    /// Another recovery phrase: verifier and blob.
+    pub recovery: Option<([u8; 32], [u8; BLOB_LEN])>,
 }
 
 impl Change {
     /// The next epoch, everyone as they are.
     pub fn next_epoch(roster: &Roster) -> Self {
-        Self { epoch: roster.epoch() + 1, amended: Vec::new() }
+        Self { epoch: roster.epoch() + 1, amended: Vec::new(), recovery: None }
     }
 
     /// The same epoch, one device otherwise or besides.
     pub fn of(roster: &Roster, device: Device) -> Self {
-        Self { epoch: roster.epoch(), amended: vec![device] }
+        Self { epoch: roster.epoch(), amended: vec![device], recovery: None }
     }
 
     /// One device or open invite out, and with it a new epoch, which it cannot open.
     pub fn without(roster: &Roster, device: &Device) -> Self {
         let revoked = Device { status: Status::Revoked, ..device.clone() };
-        Self { epoch: roster.epoch() + 1, amended: vec![revoked] }
+        Self { epoch: roster.epoch() + 1, amended: vec![revoked], recovery: None }
     }
 
     /// One more invite.
@@ -77,6 +80,8 @@ pub fn owner_record(
 ) -> Result<Record, SealBroken> {
     let now = roster.owner().ok_or(SealBroken)?;
     let held = rings.first().and_then(|ring| ring.get(roster.epoch())).ok_or(SealBroken)?;
+    let (recovery_verifier, recovery_blob) = change.recovery.unwrap_or((now.recovery_verifier, now.recovery_blob));
+    let now = &Owner { recovery_verifier, recovery_blob, ..now.clone() };
     let body = if change.epoch == roster.epoch() {
         Owner { devices: relist(clock, roster, rings, held, change)?, ..now.clone() }
     } else {
@@ -142,6 +147,13 @@ fn relist(
         listed(clock, key, device, &name).or_else(|_| listed(clock, key, &revoked(), &name))
     });
     devices.collect()
+}
+
+/// A new device that its owner lists itself.
+pub fn new_device(key: &EpochKey, device: &KeyPair, name: &str) -> Device {
+    let listed = device_of(device, Scope::ReadWrite, Status::Active);
+    // Opened again with the key of the record before: it is sealed anew under that of its own.
+    Device { label: seal::label(key, listed.id, [0; 24], name), ..listed }
 }
 
 /// A device, to be listed.

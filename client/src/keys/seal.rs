@@ -26,6 +26,16 @@ fn open(key: &[u8; 32], nonce: [u8; 24], aad: &[u8], ciphertext: &[u8]) -> Resul
         .map_err(|_| SealBroken)
 }
 
+/// Seals 32 bytes under a key that is used for nothing else.
+pub(super) fn seal_once(key: &[u8; 32], bytes: &[u8; 32]) -> Vec<u8> {
+    seal(key, [0; 24], &[], bytes)
+}
+
+/// Opens them.
+pub(super) fn open_once(key: &[u8; 32], sealed: &[u8]) -> Result<Vec<u8>, SealBroken> {
+    open(key, [0; 24], &[], sealed)
+}
+
 /// Seals a padded plaintext under its document's key and signs the envelope. The header is the associated data.
 pub fn envelope(key: &EpochKey, author: &KeyPair, header: Header, plaintext: &[u8]) -> Envelope {
     let body_len = u32::try_from(plaintext.len() + TAG_LEN).unwrap_or(u32::MAX);

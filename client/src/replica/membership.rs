@@ -8,6 +8,7 @@ use roost_shared::{DeviceId, DocumentId};
 use super::documents::EditError;
 use super::{Output, Replica, Work, digest, ring};
 use crate::keys::link::{Invite, ShareLink};
+use crate::keys::recovery::{RecoveryKeys, RecoveryPhrase};
 use crate::keys::roster::{Change, name_of, owner_record};
 use crate::keys::seal::label;
 use crate::keys::{EpochKey, KeyPair, Seed};
@@ -40,6 +41,7 @@ impl Replica {
         let change = Change {
             epoch: ours.roster().epoch().max(theirs.roster().epoch()).max(self.store.epoch_top()?) + 1,
             amended: fork::amended(ours, theirs),
+            recovery: None,
         };
         let rings = [&served, &self.ring];
         let built =
@@ -106,6 +108,18 @@ impl Replica {
     /// Proposes another scope for a device.
     pub fn set_scope(&mut self, id: DeviceId, scope: Scope) -> Result<Vec<Output>, MembershipError> {
         self.change(|roster, _| Ok(Change::of(roster, Device { scope, ..listed(roster, id)?.clone() })))
+    }
+
+    /// Proposes another recovery phrase.
+    pub fn set_recovery(&mut self, keys: &RecoveryKeys) -> Result<Vec<Output>, MembershipError> {
+        let seed = self.identity.owner_seed.as_ref().ok_or(MembershipError::NotOwner)?;
+        let recovery = Some((keys.verifier(), keys.seal(seed)));
+        self.change(|roster, _| Ok(Change { epoch: roster.epoch(), amended: Vec::new(), recovery }))
+    }
+
+    /// A phrase with fresh randomness.
+    pub fn new_phrase(&self) -> RecoveryPhrase {
+        RecoveryPhrase::new(self.clock.random())
     }
 
     /// A link with fresh secrets.

@@ -9,7 +9,7 @@ use roost_shared::proof::Challenge;
 use roost_shared::roster::Record;
 use roost_shared::wire::http::{
     AskSession, Base64, Chain, CreateWorkspace, IssueToken, IssuedToken, LogIs, PostRecord, Problem, ProposeLog,
-    RecordIs, Redeem, Redeemed, TokenInfo, TokenIs, TokensAre,
+    RecordIs, Recover, Redeem, Redeemed, TokenInfo, TokenIs, TokensAre,
 };
 use roost_shared::{Code, LogId, WorkspaceId};
 use serde::Serialize;
@@ -105,6 +105,13 @@ impl Http {
     pub async fn chain(&self, workspace: WorkspaceId, token: &str) -> Answer<Vec<Base64>> {
         let request = self.client.get(format!("{}/v1/workspaces/{workspace}/roster", self.server)).bearer_auth(token);
         let chain: Chain = json(request.send().await.map_err(unreachable)?).await?;
+        Ok(chain.chain)
+    }
+
+    /// The roster chain, for whoever has the recovery phrase.
+    pub async fn recover(&self, workspace: WorkspaceId, proof: Base64) -> Answer<Vec<Base64>> {
+        let request = self.post(&format!("/v1/workspaces/{workspace}/recovery"));
+        let chain: Chain = json(send(request, &Recover { proof }).await?).await?;
         Ok(chain.chain)
     }
 

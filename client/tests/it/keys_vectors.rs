@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use roost::RecoveryPhrase;
 use roost::keys::link::{Invite, ShareLink};
 use roost::keys::{EpochKey, KeyPair, Seed, seal};
 use roost_shared::plaintext::{Compression, Head};
@@ -48,6 +49,7 @@ fn keys_json() {
             "labels": labels(),
             "envelope": envelope(),
             "link": link(),
+            "recovery": recovery(),
             "proofs": proofs(),
         }),
     );
@@ -209,6 +211,20 @@ fn with_passcode(link: &ShareLink) -> Value {
         "invite_device_id": invite.keys().device_id(),
         "link_proof": hex::encode(invite.link_proof()),
         "access_proof": hex::encode(invite.access_proof()),
+    })
+}
+
+fn recovery() -> Value {
+    let phrase = RecoveryPhrase::new([0x7f; 16]);
+    let keys = phrase.keys(workspace());
+    json!({
+        "words": phrase.to_string(),
+        "bytes": hex::encode([0x7f; 16]),
+        "workspace": workspace(),
+        "owner_seed": hex::encode([0x0e; 32]),
+        "proof": hex::encode(keys.proof()),
+        "verifier": hex::encode(keys.verifier()),
+        "blob": hex::encode(keys.seal(&Seed::new([0x0e; 32]))),
     })
 }
 

@@ -112,6 +112,50 @@ fn a_passcode_goes_with_a_link_and_five_wrong_ones_burn_it() {
 }
 
 #[test]
+fn twelve_words_bring_everything_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, other) = two_devices(dir.path(), &server.address());
+    one.ok(&["insert", "notes", "0", "all of it"]);
+    one.ok(&["set", "recipes", "cake.plums", "500"]);
+    one.ok(&["sync"]);
+    other.ok(&["sync"]);
+    assert_eq!(other.fails(&["recovery", "create"]).0, 3);
+    let phrase = one.ok(&["recovery", "create"]);
+    assert_eq!(phrase.split_whitespace().count(), 12, "{phrase}");
+    assert!(phrase.trim().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b' '), "on one line, in lower case");
+    let workspace = one.ok(&["status"]).lines().next().unwrap().split(' ').nth(1).unwrap().to_owned();
+    std::fs::remove_dir_all(one.dir()).unwrap();
+
+    let three = Device::new(dir.path().join("three"));
+    let address = server.address();
+    let using =
+        ["recovery", "use", "--server", &address, "--workspace", &workspace, "--name", "new", "--keep", "other"];
+    let mut wrong = phrase.split_whitespace().collect::<Vec<_>>();
+    wrong.swap(0, 1);
+    for words in
+        [wrong.join(" "), "legal winner thank year wave sausage worth useful legal winner thank yellow".to_owned()]
+    {
+        let refused = three.run_with(&using, &words);
+        assert!(!refused.status.success(), "{refused:?}");
+    }
+    let used = three.run_with(&using, &phrase.to_ascii_uppercase());
+    assert!(used.status.success(), "{used:?}");
+    three.ok(&["sync"]);
+    assert_eq!(three.ok(&["cat", "notes"]), "all of it");
+    assert_eq!(three.ok(&["get", "recipes", "cake.plums"]).trim(), "500");
+    let devices = three.ok(&["devices"]);
+    assert!(devices.contains("one ReadWrite Revoked") && devices.contains("other ReadWrite Active"), "{devices}");
+    // The one that was kept goes on, and the new one is the owner.
+    other.ok(&["insert", "notes", "0", "still "]);
+    other.ok(&["sync"]);
+    three.ok(&["revoke", "other"]);
+    three.ok(&["sync"]);
+    assert_eq!(three.ok(&["cat", "notes"]), "still all of it");
+    assert_eq!(other.fails(&["sync"]).0, 3);
+}
+
+#[test]
 fn two_devices_compare_their_codes() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("server"), &[]);

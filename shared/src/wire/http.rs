@@ -90,6 +90,13 @@ pub struct Chain {
     pub chain: Vec<Base64>,
 }
 
+/// `POST /v1/workspaces/{ws}/recovery`; answered by a [`Chain`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Recover {
+    /// Shows knowledge of the recovery phrase; its SHA-256 is in the roster.
+    pub proof: Base64,
+}
+
 /// `POST /v1/workspaces/{ws}/roster`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PostRecord {

@@ -1,6 +1,7 @@
 //! Keys: who holds what, and what each opens.
 
 mod link;
+mod recovery;
 mod ring;
 mod seal;
 

@@ -158,7 +158,7 @@ impl Team {
     pub fn mend(&mut self, lost: &Self) {
         let epoch = self.epoch().max(lost.epoch()) + 1;
         let amended = fork::amended(&lost.chain, &self.chain);
-        self.owner_record(&Change { epoch, amended });
+        self.owner_record(&Change { epoch, amended, recovery: None });
     }
 
     /// A record with a new epoch.
