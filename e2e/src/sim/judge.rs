@@ -189,7 +189,8 @@ impl Store for JudgedStore {
     }
 
     async fn redeem(&self, redeem: Redeem) -> Result<(), Refusal> {
-        let mut outcome = self.inner().redeem(redeem).await;
+        let clock_ms = if self.plant == Some(Plant::LinksNeverEnd) { 0 } else { redeem.now_ms };
+        let mut outcome = self.inner().redeem(Redeem { now_ms: clock_ms, ..redeem }).await;
         if self.plant == Some(Plant::RedeemTwice) {
             outcome = Ok(());
         }

@@ -16,7 +16,7 @@ use roost_shared::roster::Status;
 use roost_shared::{Code, DeviceId, LogId};
 
 use super::chaos::Fault;
-use super::clock::{EPOCH_MS, SimClock};
+use super::clock::SimClock;
 use super::device::Device;
 use super::world::{Happening, SERVER, World, new_store, wait};
 
@@ -158,7 +158,9 @@ impl World {
             return;
         }
         let Some(link) = self.devices[0].replica().and_then(|replica| replica.new_link().ok()) else { return };
-        let not_after_ms = EPOCH_MS + 24 * 60 * 60 * 1_000;
+        // Some run out before their joiner comes.
+        let life_ms = if self.random.one_in(4) { self.random.between(1_000, 10_000) } else { 24 * 60 * 60 * 1_000 };
+        let not_after_ms = self.now() + life_ms;
         if !self.change(|replica| replica.invite(link.invite(), Scope::ReadWrite, not_after_ms)) {
             return;
         }
@@ -220,6 +222,10 @@ impl World {
             now_ms: self.now(),
         };
         wait(self.store.redeem(redeem)).map_err(|refusal| refusal.code)?;
+        let ends = self.links.iter().find(|(link, _)| link.invite().link_hash() == invite.link_hash());
+        if ends.is_some_and(|(_, not_after_ms)| self.now() > *not_after_ms) {
+            self.verdict("a link that had run out let someone in".to_owned());
+        }
         let records = wait(self.store.chain(self.workspace)).map_err(|refusal| refusal.code)?;
         let mut chain = Chain::verify(self.workspace, records).map_err(|_| Code::RosterInvalid)?;
         match joiner.place(random, &chain) {

@@ -29,11 +29,13 @@ pub enum Plant {
     RevokedStaysIn,
     /// The server takes a token for as long as it is shown.
     TokensNeverEnd,
+    /// The server takes a link for as long as it is shown.
+    LinksNeverEnd,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::AckBeforeCommit,
         Self::CursorAheadOfBytes,
         Self::ResendUnderNewNumber,
@@ -47,5 +49,6 @@ impl Plant {
         Self::NoAuthorOrder,
         Self::RevokedStaysIn,
         Self::TokensNeverEnd,
+        Self::LinksNeverEnd,
     ];
 }
