@@ -100,6 +100,11 @@ impl Machine {
             self.forked = true;
             step.notice(Notice::RosterFork);
         }
+        if self.is_superseded() {
+            self.pending = None;
+            self.posting = false;
+            step.write(Write::NotPending);
+        }
         let wanted = self.forked || self.held.roster().has_newcomer();
         let is_free = !self.carrying && !self.building && self.pending.is_none();
         if self.is_owner && wanted && is_free {
@@ -112,6 +117,18 @@ impl Machine {
         let (ours, theirs) = (&self.held, &self.log.chain);
         // The owner goes only once the other branch has all that its own settled.
         fork::may_leave(ours, theirs) && (!self.is_owner || fork::amended(ours, theirs).is_empty())
+    }
+
+    /// Whether the log, as it is at the tail, has no place for our record: it is built again if still wanted.
+    fn is_superseded(&self) -> bool {
+        let Some(pending) = &self.pending else { return false };
+        let records = self.log.chain.records();
+        let place = usize::try_from(pending.version - 1).unwrap_or(usize::MAX);
+        match records.get(place) {
+            Some(taken) => taken.as_bytes() != pending.as_bytes(),
+            None if records.len() == place => self.log.chain.roster().hash() != pending.previous,
+            None => self.forked, // else what lies between is carried first
+        }
     }
 
     pub(super) fn post(&mut self, step: &mut Step) {
@@ -128,15 +145,14 @@ impl Machine {
         match posted {
             // It comes back as an entry, and is pending until then.
             Ok(()) => self.refusals = 0,
-            // Another record came first, perhaps our own by an answer that was lost: it is built again if still wanted.
+            // Another record came first, or our own did by an answer that was lost. Which one it was, the log says; until
+            // then ours stays: a server that was restored since would take it once more, and nobody sees two of them.
+            Err(Code::RosterMoved) => {}
             Err(code) if !code.is_retryable() => {
-                let read = self.log.chain.roster().hash();
-                let is_unread = self.pending.take().is_none_or(|pending| pending.previous == read);
+                self.pending = None;
                 self.posting = false;
+                self.building = true; // until a new socket, and so the backoff
                 step.write(Write::NotPending);
-                // Built again once the record that came first is here; a refusal for another reason waits for a new
-                // socket, and so for the backoff.
-                self.building = code != Code::RosterMoved || is_unread;
             }
             Err(_) => {
                 self.refusals += 1;

@@ -103,8 +103,14 @@ impl World {
             let invite = device.link.map(|link| self.links[link].0.invite().keys().device_id());
             self.was_restored && invite.is_some_and(|invite| self.revocations.asked.contains(&invite))
         };
+        // Forgotten before the owner saw it, and its link ran out since: it needs a new one.
+        let has_run_out = |device: &Device| {
+            let ends_ms = device.link.map(|link| self.links[link].1);
+            self.was_restored && !is_listed(device) && ends_ms.is_some_and(|ends_ms| self.now() > ends_ms)
+        };
         let is_out = |device: &Device| {
-            scope(device).is_none() && (is_intruder(device) || was_asked(device) || is_withdrawn(device))
+            let may_be = is_intruder(device) || was_asked(device) || is_withdrawn(device) || has_run_out(device);
+            scope(device).is_none() && may_be
         };
         self.devices.iter().filter(|device| !is_out(device)).map(|device| device.number).collect()
     }
@@ -113,7 +119,8 @@ impl World {
     fn check_revoked(&self, workspace: &Workspace) {
         let status = |id| workspace.roster.member(id).map(|member| member.device.status);
         for id in &self.revocations.seen {
-            if status(*id) != Some(Status::Revoked) {
+            // An invite that was used on another branch stays used up there; who used it is out.
+            if !matches!(status(*id), Some(Status::Revoked | Status::Replaced)) {
                 self.verdict(format!("the revocation of {id} was lost"));
             }
         }

@@ -56,14 +56,33 @@ fn a_record_that_came_too_late_is_built_again_once_the_first_is_read() {
     let mut late = team.clone();
     late.advance();
     rig.handle(Event::Proposed(late.last_record()));
-    let step = rig.handle(Event::Posted(Err(Code::RosterMoved)));
-    assert!(matches!(&step.writes[..], [Write::NotPending]), "{step:?}");
-    assert_eq!(effects(&step), [""; 0], "the record that came first is not here yet");
+    assert!(is_idle(&rig.handle(Event::Posted(Err(Code::RosterMoved)))), "which record came first, the log will say");
+    assert!(rig.machine.is_proposing());
     team.join(Scope::Read); // two records came first
     for record in &team.chain.records()[team.chain.records().len() - 2..] {
         log.record(record);
     }
-    assert_eq!(effects(&rig.read(&log)), ["advance epoch"]);
+    let step = rig.read(&log);
+    assert_eq!(effects(&step), ["advance epoch"]);
+    assert!(step.writes.iter().any(|write| matches!(write, Write::NotPending)));
+}
+
+/// A post that arrived twice is answered twice: the second answer says nothing of the first.
+#[test]
+fn a_record_that_was_taken_and_forgotten_is_posted_again_and_not_another() {
+    let mut team = Team::new();
+    let log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 0, &log);
+    team.invite(Scope::Read);
+    let record = team.last_record();
+    rig.handle(Event::Proposed(record.clone()));
+    rig.handle(Event::Posted(Ok(())));
+    assert!(is_idle(&rig.handle(Event::Posted(Err(Code::RosterMoved)))));
+    // The server was restored before the record came back: it has room for it.
+    rig.closed(None, 0);
+    let step = rig.reconnect(&log);
+    let [Effect::Post(posted)] = &step.effects[..] else { panic!("{step:?}") };
+    assert_eq!(posted, &record);
 }
 
 #[test]
