@@ -189,6 +189,7 @@ impl Machine {
             step.write(Write::NotPending);
         }
         self.building = false; // what was to be built, was to be built on another
+        self.posting = false; // what was refused for want of this one may fit now
         let extends = record.version > self.held.roster().version() && self.log.chain.starts_with(&self.held);
         if extends && self.held.push(record.clone()).is_ok() {
             step.notice(Notice::RosterChanged { version: record.version });

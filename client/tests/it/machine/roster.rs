@@ -67,6 +67,25 @@ fn a_record_that_came_too_late_is_built_again_once_the_first_is_read() {
     assert!(step.writes.iter().any(|write| matches!(write, Write::NotPending)));
 }
 
+#[test]
+fn a_record_refused_for_want_of_one_that_is_carried_is_posted_once_that_is_there() {
+    let mut team = Team::new();
+    team.invite(Scope::Read);
+    let mut log = TestLog::with(&team, 1, 1);
+    let mut rig = Rig::new(loaded(&team, 0, log.id));
+    rig.start(&log);
+    assert_eq!(effects(&rig.read(&log)), ["carry"]);
+    let carried = team.last_record();
+    team.invite(Scope::Read);
+    assert_eq!(effects(&rig.handle(Event::Proposed(team.last_record()))), ["post"]);
+    rig.handle(Event::Posted(Err(Code::RosterMoved)));
+    rig.handle(Event::Carried(Ok(true)));
+    log.record(&carried);
+    let step = rig.read(&log);
+    let [Effect::Post(posted)] = &step.effects[..] else { panic!("{step:?}") };
+    assert_eq!(posted, &team.last_record());
+}
+
 /// A post that arrived twice is answered twice: the second answer says nothing of the first.
 #[test]
 fn a_record_that_was_taken_and_forgotten_is_posted_again_and_not_another() {
