@@ -94,6 +94,23 @@ fn edits_while_one_is_in_flight_become_one_seal() {
     assert!(appending(&step).id > append.id);
 }
 
+/// What it could not send before it was made a reader stays in its documents, and holds nothing up.
+#[test]
+fn a_readers_outbox_is_emptied_at_the_tail() {
+    let mut team = Team::of(&[Scope::ReadWrite]);
+    let mut log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 1, &log);
+    rig.edit(&team, 1, &log);
+    rig.closed(None, 0);
+    team.change(1, |device| device.scope = Scope::Read);
+    log.record(&team.last_record());
+    assert_eq!(effects(&rig.reconnect(&log)), ["send"], "it does not know yet");
+    let step = rig.read(&log);
+    assert!(step.writes.iter().any(|write| matches!(write, Write::ClearOutbox)), "{step:?}");
+    let view = rig.machine.view();
+    assert!(view.synced && view.outbox == 0, "{view:?}");
+}
+
 #[test]
 fn an_edit_after_a_rest_is_sealed_at_once() {
     let World { team, mut log, mut rig, envelope, append } = in_flight();
