@@ -74,6 +74,7 @@ impl Error {
             | Self::Membership(MembershipError::Store(error)) => store_code(error),
             Self::Edit(EditError::NoKey) | Self::Membership(MembershipError::NoKey) => "no_key",
             Self::Edit(EditError::Loro(_)) => "edit_refused",
+            Self::Edit(EditError::TooDeep) => "nested_too_deep",
             Self::Edit(EditError::ReadOnly) => Code::NotAllowed.as_str(),
             Self::Edit(EditError::Unreadable(_)) => "document_unreadable",
             Self::Transport(TransportError::Unreachable(_)) => "unreachable",

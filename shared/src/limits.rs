@@ -25,6 +25,8 @@ pub const PART_MAX: usize = 220 * 1024;
 pub const UPDATE_MAX: usize = 4 * 1024 * 1024;
 /// A snapshot in all its parts, compressed or not.
 pub const SNAPSHOT_MAX: usize = 64 * 1024 * 1024;
+/// How deep containers, and how deep values, may be nested in a document: who walks deeper ones overflows the stack.
+pub const NESTING_MAX: usize = 1_000;
 /// Parts of one blob at the most.
 pub const PARTS_MAX: u32 = 1_024;
 

@@ -138,7 +138,7 @@ impl Replica {
 
     /// The convergence digest of a document, and the version it stands for.
     pub fn digest(&mut self, document: DocumentId) -> Result<(Hash, Vec<(u64, i32)>), EditError> {
-        self.read(document, digest::digest)
+        self.contain(document, |open| Ok(digest::digest(&open.loro)))
     }
 
     /// Where the workspace is kept from the next opening on.

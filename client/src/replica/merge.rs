@@ -1,46 +1,25 @@
 //! From the inbox into documents: open, put parts together, import in batches, put aside what fails.
 
 use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use loro::{LoroDoc, VersionVector};
-use roost_shared::hash::Hash;
-use roost_shared::limits::{SNAPSHOT_MAX, UPDATE_MAX};
-use roost_shared::plaintext::{Compression, Head, PlaintextError};
+use roost_shared::plaintext::{Head, PlaintextError};
 use roost_shared::{DeviceId, DocumentId, Envelope, Kind, Seq};
 
+use super::blob::{Bad, Blob, Part, blob_key, cover};
+use super::contain::{Broken, Refusal, contained};
+use super::load::DEATHS_MAX;
 use super::{EditError, Replica};
 use crate::keys::seal;
-use crate::store::{InboxRow, Merged, StoreError};
+use crate::store::{InboxRow, Merged, Risk, StoreError};
 use crate::sync::Notice;
 
 /// Envelope bytes looked at in one piece of work.
 const MERGE_BYTES: usize = 4 * 1024 * 1024;
-/// From this many on, one batch beats one by one.
-const BATCH_FROM: usize = 4;
-
-/// An update or snapshot, whole and as Loro wrote it.
-struct Blob {
-    seqs: Vec<Seq>,
-    kind: Kind,
-    schema: u32,
-    bytes: Vec<u8>,
-}
-
 /// What an entry turned out to be.
 enum Looked {
     Part(Box<Part>),
     Waits,
     Bad(&'static str),
-}
-
-/// A part with what its entry says of it.
-struct Part {
-    seq: Seq,
-    kind: Kind,
-    head: Head,
-    body: Vec<u8>,
 }
 
 impl Replica {
@@ -61,14 +40,18 @@ impl Replica {
     }
 
     fn merge_document(&mut self, document: DocumentId, rows: Vec<InboxRow>) -> Result<(), StoreError> {
-        let (mut waiting, mut quarantined, mut blobs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut waiting, mut bad, mut blobs) = (Vec::new(), Bad::new(), Vec::new());
         let mut unfinished = BTreeMap::new();
+        let mut assemble = |parts, bad: &mut Bad| match Blob::assemble(parts) {
+            Ok(blob) => blobs.push(blob),
+            Err(seqs) => bad.extend(seqs),
+        };
         for row in rows {
             let seq = row.seq;
             match self.look(row) {
                 (_, Looked::Waits) => waiting.push((seq, None)),
-                (_, Looked::Bad(reason)) => quarantined.push((seq, reason)),
-                (_, Looked::Part(part)) if part.head.parts == 1 => assemble(vec![*part], &mut blobs, &mut quarantined),
+                (_, Looked::Bad(reason)) => bad.push((seq, reason)),
+                (_, Looked::Part(part)) if part.head.parts == 1 => assemble(vec![*part], &mut bad),
                 (author, Looked::Part(part)) => {
                     let blob = blob_key(author, document, part.head.blob);
                     unfinished.insert(blob, u64::from(part.head.parts));
@@ -83,219 +66,141 @@ impl Replica {
                     Looked::Part(part) => Some(*part),
                     Looked::Waits | Looked::Bad(_) => None,
                 });
-                assemble(parts.collect(), &mut blobs, &mut quarantined);
+                assemble(parts.collect(), &mut bad);
             }
         }
-        self.import(document, blobs, quarantined)
+        self.put_aside(bad)?;
+        self.import_all(document, blobs)
     }
 
     fn look(&self, row: InboxRow) -> (DeviceId, Looked) {
         let Ok(envelope) = Envelope::parse(row.bytes) else {
             return (DeviceId::ZERO, Looked::Bad("it is no envelope"));
         };
-        let header = envelope.header();
-        (header.author, self.look_inside(row.seq, header.kind, &envelope))
+        let looked = self.look_inside(row.seq, row.deaths, &envelope);
+        (envelope.header().author, looked)
     }
 
-    fn look_inside(&self, seq: Seq, kind: Kind, envelope: &Envelope) -> Looked {
+    fn look_inside(&self, seq: Seq, deaths: u32, envelope: &Envelope) -> Looked {
         let Some(key) = self.ring.get(envelope.header().epoch) else {
             return Looked::Waits; // the roster brings the key, or we are out
         };
         let Ok(plaintext) = seal::plaintext(key, envelope) else {
             return Looked::Bad("its body does not open");
         };
+        let kind = envelope.header().kind;
         match Head::parse(&plaintext) {
             // Written for a newer schema: kept until the app is updated.
             Ok((head, _)) if head.reader_min > self.choices.schema => Looked::Waits,
-            Ok((head, body)) => Looked::Part(Box::new(Part { seq, kind, body: body.to_vec(), head })),
+            Ok((head, body)) => Looked::Part(Box::new(Part { seq, kind, deaths, body: body.to_vec(), head })),
             // A newer app wrote it: kept until this one is updated.
             Err(PlaintextError::Format(_) | PlaintextError::Compression(_)) => Looked::Waits,
             Err(_) => Looked::Bad("its plaintext is malformed"),
         }
     }
 
-    fn import(
-        &mut self,
-        document: DocumentId,
-        blobs: Vec<Blob>,
-        mut quarantined: Vec<(Seq, &'static str)>,
-    ) -> Result<(), StoreError> {
-        if blobs.is_empty() && quarantined.is_empty() {
-            return Ok(());
+    /// At once, or one by one where one of them fails: each that fails is put aside, and all else goes in.
+    fn import_all(&mut self, document: DocumentId, blobs: Vec<Blob>) -> Result<(), StoreError> {
+        let (suspects, mut blobs): (Vec<Blob>, Vec<Blob>) = blobs.into_iter().partition(|blob| blob.deaths > 0);
+        if !blobs.is_empty() && self.import(document, &blobs)?.is_ok() {
+            blobs.clear();
         }
-        match self.load(document) {
-            Ok(_) => {}
+        for blob in blobs.into_iter().chain(suspects) {
+            let imported = if blob.deaths >= DEATHS_MAX {
+                Err("the app died each time it imported it")
+            } else {
+                self.import(document, std::slice::from_ref(&blob))?
+            };
+            if let Err(reason) = imported {
+                self.put_aside(blob.seqs.into_iter().map(|seq| (seq, reason)).collect())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All of these or none; why not, if it is their fault.
+    fn import(&mut self, document: DocumentId, blobs: &[Blob]) -> Result<Result<(), &'static str>, StoreError> {
+        let risks: Vec<Risk> = blobs.iter().flat_map(|blob| blob.seqs.first().copied().map(Risk::Entry)).collect();
+        self.store.risk(&risks)?;
+        let imported = self.import_marked(document, blobs);
+        self.store.survived()?; // those that went in are no longer marked
+        imported
+    }
+
+    fn import_marked(&mut self, document: DocumentId, blobs: &[Blob]) -> Result<Result<(), &'static str>, StoreError> {
+        let open = match self.take_open(document) {
+            Ok(open) => open,
             Err(EditError::Store(error)) => return Err(error),
             Err(error) => {
                 // What was saved before does not load: nothing is lost by waiting, and the other documents go on.
                 tracing::error!(%document, %error, "entries wait");
-                let seqs = blobs.iter().flat_map(|blob| &blob.seqs).chain(quarantined.iter().map(|(seq, _)| seq));
-                return self.store.wait(&seqs.map(|seq| (*seq, None)).collect::<Vec<_>>());
+                let seqs = blobs.iter().flat_map(|blob| &blob.seqs);
+                self.store.wait(&seqs.map(|seq| (*seq, None)).collect::<Vec<_>>())?;
+                return Ok(Ok(()));
             }
-        }
-        let mut taken = Vec::new();
-        let mut failed = Vec::new();
-        if !blobs.is_empty() {
-            (taken, failed) = self.import_blobs(document, blobs)?;
-        }
-        for blob in &failed {
-            quarantined.extend(blob.seqs.iter().map(|seq| (*seq, "Loro refuses it")));
-        }
-        self.notices.extend(quarantined.iter().map(|(seq, reason)| Notice::Quarantined { seq: *seq, reason }));
-        let open = match self.load(document) {
-            Ok(open) => open,
-            Err(EditError::Store(error)) => return Err(error),
-            Err(_) => return Ok(()), // it loaded a moment ago: the rows are looked at again at the next start
         };
-        cover(&mut open.log_vv, &taken);
+        let (snapshots, updates): (Vec<&Blob>, Vec<&Blob>) = blobs.iter().partition(|blob| blob.kind == Kind::Snapshot);
+        let is_sound = !self.unsound.contains(&document);
+        let imported = contained(open, |open| {
+            let snapshots: Vec<&[u8]> = snapshots.iter().map(|blob| &blob.bytes[..]).collect();
+            let taken = open.take_in(&snapshots, updates.iter().map(|blob| blob.bytes.clone()).collect())?;
+            cover(&mut open.log_vv, blobs);
+            if is_sound && open.is_unproven() {
+                open.prove()?;
+            }
+            Ok::<_, Refusal>(taken)
+        });
+        let (mut open, taken) = match imported {
+            Ok(imported) => imported,
+            Err(broken) if is_sound && !self.is_provable(document)? => {
+                // It was so before, and these may well be innocent.
+                drop(broken);
+                self.unsound.insert(document);
+                return self.import_marked(document, blobs);
+            }
+            Err(Broken::Refused(Refusal::TooDeep)) => return Ok(Err("it is nested too deep")),
+            Err(Broken::Refused(Refusal::Shallow)) => return Ok(Err("it is a snapshot without its history")),
+            Err(Broken::Refused(Refusal::Loro(_))) => return Ok(Err("Loro refuses it")),
+            Err(Broken::Panicked(_)) => return Ok(Err("Loro panics on it")),
+        };
+        if taken.is_pending {
+            tracing::warn!(%document, "an update depends on one that is not here");
+        }
         let merged = Merged {
             document,
             log_vv: open.log_vv.clone(),
             edited: !open.log_vv.includes_vv(&open.loro.oplog_vv()),
-            schema: taken.iter().map(|blob| blob.schema).max().unwrap_or(0),
-            done: taken.iter().flat_map(|blob| blob.seqs.iter().copied()).collect(),
-            changes: taken.into_iter().map(|blob| blob.bytes).collect(),
-            quarantined,
+            schema: blobs.iter().map(|blob| blob.schema).max().unwrap_or(0),
+            done: blobs.iter().flat_map(|blob| blob.seqs.iter().copied()).collect(),
+            changes: taken.changes,
         };
-        let changes = merged.changes.len();
-        let change_bytes = merged.changes.iter().map(Vec::len).sum();
         self.store.merged(&merged)?;
-        self.merged_into(document, changes, change_bytes);
-        Ok(())
-    }
-
-    /// Imports all of them, or finds out which ones Loro does not take.
-    fn import_blobs(&mut self, document: DocumentId, blobs: Vec<Blob>) -> Result<(Vec<Blob>, Vec<Blob>), StoreError> {
-        if self.try_import(document, &blobs) {
-            return Ok((blobs, Vec::new()));
+        for change in &merged.changes {
+            open.grew(change.len());
         }
-        // One of them fails, or brings Loro down: one at a time, each on a document that is known to be good.
-        let (mut taken, mut failed) = (Vec::new(), Vec::new());
-        for blob in blobs {
-            self.forget(document);
-            taken.push(blob);
-            if !self.try_import(document, &taken) {
-                failed.extend(taken.pop());
-                self.forget(document);
-            }
-        }
-        if !taken.is_empty() && !self.open.contains_key(&document) {
-            self.try_import(document, &taken);
-        }
-        Ok((taken, failed))
-    }
-
-    /// Whether all of them went in. Afterwards the open document is only good if they did.
-    fn try_import(&mut self, document: DocumentId, blobs: &[Blob]) -> bool {
-        let Ok(open) = self.load(document) else { return false };
-        let loro = open.loro.clone();
-        let imported = catch_unwind(AssertUnwindSafe(|| import_all(&loro, blobs)));
-        match imported {
-            Ok(Ok(pending)) => {
-                if pending {
-                    tracing::warn!(%document, "an update depends on one that is not here");
-                }
-                true
-            }
-            Ok(Err(_)) => false,
-            Err(_) => {
-                // Its drop would panic again.
-                std::mem::forget(loro);
-                false
-            }
-        }
-    }
-
-    /// Drops an open document; the store has all of it.
-    fn forget(&mut self, document: DocumentId) {
-        if let Some(open) = self.open.remove(&document) {
-            std::mem::forget(open.loro); // it may be broken by what it was given
-        }
-    }
-
-    fn merged_into(&mut self, document: DocumentId, changes: usize, change_bytes: usize) {
-        if changes > 0 {
+        self.open.insert(document, open);
+        if !merged.changes.is_empty() {
             self.changed.push(document);
         }
-        if let Some(open) = self.open.get_mut(&document) {
-            open.grew(changes, change_bytes);
-        }
         self.compact_soon(document);
+        Ok(Ok(()))
     }
-}
 
-/// Snapshots first and alone, then the rest at once.
-fn import_all(loro: &LoroDoc, blobs: &[Blob]) -> Result<bool, loro::LoroError> {
-    let mut pending = false;
-    let (snapshots, updates): (Vec<&Blob>, Vec<&Blob>) = blobs.iter().partition(|blob| blob.kind == Kind::Snapshot);
-    for snapshot in snapshots {
-        pending |= loro.import(&snapshot.bytes)?.pending.is_some();
-    }
-    if updates.len() >= BATCH_FROM {
-        let batch: Vec<Vec<u8>> = updates.iter().map(|blob| blob.bytes.clone()).collect();
-        pending |= loro.import_batch(&batch)?.pending.is_some();
-    } else {
-        for update in updates {
-            pending |= loro.import(&update.bytes)?.pending.is_some();
+    /// Whether Loro can write the document as it lies in the store.
+    fn is_provable(&mut self, document: DocumentId) -> Result<bool, StoreError> {
+        match self.contain(document, |open| open.prove()) {
+            Ok(_) => Ok(true),
+            Err(EditError::Store(error)) => Err(error),
+            Err(_) => Ok(false),
         }
     }
-    Ok(pending)
-}
 
-/// The log now has what the blobs hold, where that follows on what it had, until nothing follows on: a blob may stand
-/// before the one it follows. A gap is left out, and what lies beyond it is at worst offered again.
-fn cover(log_vv: &mut VersionVector, blobs: &[Blob]) {
-    let mut ranges = Vec::new();
-    for blob in blobs {
-        let Ok(meta) = LoroDoc::decode_import_blob_meta(&blob.bytes, false) else { continue };
-        let start = |peer| meta.partial_start_vv.get(peer).copied().unwrap_or(0);
-        ranges.extend(meta.partial_end_vv.iter().map(|(peer, end)| (*peer, start(peer), *end)));
-    }
-    ranges.sort_unstable(); // by peer, then by where they begin
-    for (peer, start, end) in ranges {
-        let known = log_vv.get(&peer).copied().unwrap_or(0);
-        if start <= known && end > known {
-            log_vv.insert(peer, end);
+    fn put_aside(&mut self, bad: Bad) -> Result<(), StoreError> {
+        if bad.is_empty() {
+            return Ok(());
         }
-    }
-}
-
-/// Blob ids are chosen by their authors: with the author and the document they name a blob.
-fn blob_key(author: DeviceId, document: DocumentId, blob: [u8; 16]) -> [u8; 32] {
-    Hash::of(&[&author.0, &document.0, &blob]).0
-}
-
-/// Puts the parts of a blob together and decompresses it.
-fn assemble(mut parts: Vec<Part>, blobs: &mut Vec<Blob>, quarantined: &mut Vec<(Seq, &'static str)>) {
-    parts.sort_by_key(|part| part.head.part);
-    let seqs: Vec<Seq> = parts.iter().map(|part| part.seq).collect();
-    let mut bad = |reason| quarantined.extend(seqs.iter().map(|seq| (*seq, reason)));
-    let Some(first) = parts.first() else { return };
-    let (kind, head) = (first.kind, first.head.clone());
-    let in_order = parts.iter().zip(0..).all(|(part, number)| {
-        part.kind == kind && part.head.part == number && part.head == Head { part: number, ..head.clone() }
-    });
-    let whole_len: usize = parts.iter().map(|part| part.body.len()).sum();
-    let max = if kind == Kind::Snapshot { SNAPSHOT_MAX } else { UPDATE_MAX };
-    if !in_order || parts.len() != head.parts as usize || whole_len > max {
-        return bad("its parts do not fit together");
-    }
-    let whole: Vec<u8> = parts.into_iter().flat_map(|part| part.body).collect();
-    match decompress(whole, head.compression, max) {
-        Some(bytes) => blobs.push(Blob { seqs, kind, schema: head.schema, bytes }),
-        None => bad("it does not decompress within its limit"),
-    }
-}
-
-fn decompress(bytes: Vec<u8>, compression: Compression, max: usize) -> Option<Vec<u8>> {
-    match compression {
-        Compression::None => Some(bytes),
-        Compression::Zstd => {
-            // Grows as it reads: the size a frame claims is the sender's word.
-            let mut out = Vec::new();
-            let decoder = zstd::Decoder::new(&bytes[..]).ok()?.single_frame();
-            decoder.take(max as u64 + 1).read_to_end(&mut out).ok()?;
-            (out.len() <= max).then_some(out)
-        }
+        self.store.put_aside(&bad)?;
+        self.notices.extend(bad.into_iter().map(|(seq, reason)| Notice::Quarantined { seq, reason }));
+        Ok(())
     }
 }

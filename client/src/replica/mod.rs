@@ -3,13 +3,16 @@
 //! The worker drives it over real sockets, the simulator over simulated ones; both run this very code. Between
 //! [`Replica::handle`] and each [`Replica::work`] the process may die, and everything goes on from the store.
 
+mod blob;
+mod contain;
 mod digest;
 mod documents;
+mod load;
 mod membership;
 mod merge;
 mod seal;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use roost_shared::proof::Challenge;
@@ -20,8 +23,8 @@ use roost_shared::wire::http::{Base64, CreateWorkspace, ProposeLog};
 use roost_shared::wire::message::{ClientMessage, Hello, Item, ServerMessage, Token};
 use roost_shared::{Code, DocumentId, Envelope, LogId};
 
+use self::contain::OpenDocument;
 pub use self::documents::EditError;
-use self::documents::OpenDocument;
 pub use self::membership::MembershipError;
 use crate::clock::Clock;
 use crate::keys::KeyPair;
@@ -82,6 +85,8 @@ pub struct Replica {
     ring: KeyRing,
     machine: Machine,
     open: HashMap<DocumentId, OpenDocument>,
+    /// Documents that Loro cannot write out as a whole any more: they go on, without a local snapshot.
+    unsound: HashSet<DocumentId>,
     work: VecDeque<Work>,
     notices: Vec<Notice>,
     changed: Vec<DocumentId>,
@@ -106,6 +111,7 @@ impl Replica {
             ring,
             machine: Machine::new(loaded),
             open: HashMap::new(),
+            unsound: HashSet::new(),
             work: VecDeque::new(),
             notices: Vec::new(),
             changed: Vec::new(),
@@ -113,6 +119,7 @@ impl Replica {
             is_running: false,
             is_broken: false,
         };
+        replica.store.count_deaths()?;
         // What was verified before and not yet merged.
         replica.store.look_again()?;
         replica.work.push_back(Work::Merge);
@@ -151,6 +158,7 @@ impl Replica {
         }
         let seed = u64::from_be_bytes(self.clock.random());
         let Some(loaded) = self.store.load(seed)? else { return Ok(Vec::new()) };
+        self.store.survived()?;
         self.store.look_again()?;
         self.machine = Machine::new(loaded);
         self.open.clear();

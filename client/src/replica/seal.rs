@@ -60,25 +60,30 @@ impl Replica {
     }
 
     fn export(&mut self, document: DocumentId) -> Result<Exported, StoreError> {
-        let open = match self.load(document) {
-            Ok(open) => open,
+        let exported = self.contain(document, |open| {
+            let until = open.loro.oplog_vv();
+            if open.log_vv.includes_vv(&until) {
+                return Ok(None);
+            }
+            let export = match open.loro.export(ExportMode::updates(&open.log_vv)) {
+                Ok(bytes) if bytes.len() <= UPDATE_MAX => Some((Kind::Update, bytes)),
+                // Too much for an update: the whole document, which may be larger.
+                _ => open
+                    .snapshot()
+                    .ok()
+                    .filter(|bytes| bytes.len() <= SNAPSHOT_MAX)
+                    .map(|bytes| (Kind::Snapshot, bytes)),
+            };
+            Ok(Some(export.map(|(kind, bytes)| Export { kind, bytes, until })))
+        });
+        let export = match exported {
+            Ok(Some(export)) => export,
+            Ok(None) => {
+                self.store.not_edited(document)?;
+                return Ok(Exported::Nothing);
+            }
             Err(EditError::Store(error)) => return Err(error),
             Err(_) => return Ok(Exported::Left), // the app is told when it opens it
-        };
-        let until = open.loro.oplog_vv();
-        if open.log_vv.includes_vv(&until) {
-            self.store.not_edited(document)?;
-            return Ok(Exported::Nothing);
-        }
-        let update = open.loro.export(ExportMode::updates(&open.log_vv));
-        let export = match update {
-            Ok(bytes) if bytes.len() <= UPDATE_MAX => Some(Export { kind: Kind::Update, bytes, until }),
-            // Too much for an update: the whole document, which may be larger.
-            _ => {
-                let snapshot = open.loro.export(ExportMode::Snapshot).ok();
-                let snapshot = snapshot.filter(|bytes| bytes.len() <= SNAPSHOT_MAX);
-                snapshot.map(|bytes| Export { kind: Kind::Snapshot, bytes, until })
-            }
         };
         if export.is_none() {
             tracing::error!(%document, "the document is too large to sync; it is safe on this device");

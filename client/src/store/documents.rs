@@ -4,6 +4,7 @@ use loro::VersionVector;
 use roost_shared::{DocumentId, Seq};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
+use super::risk::{self, Risk};
 use super::{Store, StoreError, damaged, int, unsigned};
 
 /// A document as it lies in the store.
@@ -11,9 +12,17 @@ pub struct DocumentRow {
     /// Loro snapshot, if one was made.
     pub snapshot: Option<Vec<u8>>,
     /// What the snapshot lacks, in order.
-    pub changes: Vec<Vec<u8>>,
+    pub changes: Vec<Change>,
     /// What the log has of it.
     pub log_vv: VersionVector,
+}
+
+/// A change as it lies in the store.
+pub struct Change {
+    /// Its row.
+    pub key: i64,
+    /// The Loro update.
+    pub bytes: Vec<u8>,
 }
 
 /// An entry of the inbox.
@@ -22,6 +31,8 @@ pub struct InboxRow {
     pub seq: Seq,
     /// Its document.
     pub document: DocumentId,
+    /// How many processes died while they imported it.
+    pub deaths: u32,
     /// Its envelope.
     pub bytes: Vec<u8>,
 }
@@ -30,7 +41,7 @@ pub struct InboxRow {
 pub struct Merged {
     /// Which.
     pub document: DocumentId,
-    /// Raw updates, kept until a local snapshot holds them.
+    /// What it brought, kept until a local snapshot holds it.
     pub changes: Vec<Vec<u8>>,
     /// What the log has of it now.
     pub log_vv: VersionVector,
@@ -40,8 +51,6 @@ pub struct Merged {
     pub schema: u32,
     /// Entries that are done with.
     pub done: Vec<Seq>,
-    /// Entries put aside, and why.
-    pub quarantined: Vec<(Seq, &'static str)>,
 }
 
 impl Store {
@@ -54,9 +63,11 @@ impl Store {
             .optional()?;
         let Some((snapshot, log_vv)) = found else { return Ok(None) };
         let log_vv = VersionVector::decode(&log_vv).map_err(|_| damaged("log_vv"))?;
-        let mut statement =
-            self.connection.prepare_cached("SELECT bytes FROM change WHERE document = ?1 ORDER BY key")?;
-        let changes = statement.query_map([id.0], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT key, bytes FROM change WHERE document = ?1 AND left_out = 0 ORDER BY key")?;
+        let changes = statement.query_map([id.0], |row| Ok(Change { key: row.get(0)?, bytes: row.get(1)? }))?;
+        let changes = changes.collect::<Result<_, _>>()?;
         Ok(Some(DocumentRow { snapshot, changes, log_vv }))
     }
 
@@ -103,15 +114,25 @@ impl Store {
     pub fn compact(&mut self, document: DocumentId, snapshot: &[u8], rest: Option<&[u8]>) -> Result<(), StoreError> {
         self.transaction(|transaction| {
             transaction.execute("UPDATE document SET snapshot = ?2 WHERE id = ?1", params![document.0, snapshot])?;
-            transaction.execute("DELETE FROM change WHERE document = ?1", [document.0])?;
+            transaction.execute("DELETE FROM change WHERE document = ?1 AND left_out = 0", [document.0])?;
             rest.map_or(Ok(()), |rest| change(transaction, document, rest))
+        })
+    }
+
+    /// Changes that do not load: kept, and not loaded again.
+    pub fn leave_out(&mut self, changes: &[i64]) -> Result<(), StoreError> {
+        self.transaction(|transaction| {
+            let mut statement = transaction.prepare_cached("UPDATE change SET left_out = 1 WHERE key = ?1")?;
+            changes.iter().try_for_each(|key| statement.execute([key]).map(|_| ()))
         })
     }
 
     /// The next entries to merge, in order of Seq: those not looked at yet, up to `bytes_max`.
     pub fn inbox(&self, bytes_max: usize) -> Result<Vec<InboxRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT seq, document, bytes FROM inbox WHERE waits = 0 ORDER BY seq")?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, document, coalesce(deaths, 0), bytes FROM inbox LEFT JOIN risk ON what = 'entry ' || seq \
+             WHERE waits = 0 ORDER BY seq",
+        )?;
         let mut rows = statement.query([])?;
         let (mut taken, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
@@ -127,8 +148,10 @@ impl Store {
 
     /// The parts of a blob that are here, in order of Seq.
     pub fn parts(&self, blob: &[u8; 32]) -> Result<Vec<InboxRow>, StoreError> {
-        let mut statement =
-            self.connection.prepare_cached("SELECT seq, document, bytes FROM inbox WHERE blob = ?1 ORDER BY seq")?;
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, document, coalesce(deaths, 0), bytes FROM inbox LEFT JOIN risk ON what = 'entry ' || seq \
+             WHERE blob = ?1 ORDER BY seq",
+        )?;
         let rows = statement.query_map([blob], inbox_row)?.collect::<Result<_, _>>()?;
         Ok(rows)
     }
@@ -158,6 +181,22 @@ impl Store {
         self.transaction(|transaction| transaction.execute("UPDATE inbox SET waits = 0", []).map(|_| ()))
     }
 
+    /// Entries that do not merge, and why: kept, and done with.
+    pub fn put_aside(&mut self, bad: &[(Seq, &'static str)]) -> Result<(), StoreError> {
+        self.transaction(|transaction| {
+            for (seq, reason) in bad {
+                transaction
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO quarantine (seq, reason, bytes) \
+                         SELECT seq, ?2, bytes FROM inbox WHERE seq = ?1",
+                    )?
+                    .execute(params![int(seq.get()), reason])?;
+                done_with(transaction, *seq)?;
+            }
+            Ok(())
+        })
+    }
+
     /// The result of a merge and the inbox rows it used up, in one transaction.
     pub fn merged(&mut self, merged: &Merged) -> Result<(), StoreError> {
         self.transaction(|transaction| put_merged(transaction, merged))
@@ -168,7 +207,8 @@ fn inbox_row(row: &rusqlite::Row<'_>) -> Result<InboxRow, rusqlite::Error> {
     Ok(InboxRow {
         seq: Seq::new(unsigned(row, 0)?).ok_or_else(|| damaged("seq"))?,
         document: DocumentId(row.get(1)?),
-        bytes: row.get(2)?,
+        deaths: row.get(2)?,
+        bytes: row.get(3)?,
     })
 }
 
@@ -182,18 +222,12 @@ fn put_merged(transaction: &Transaction<'_>, merged: &Merged) -> Result<(), rusq
     for update in &merged.changes {
         change(transaction, merged.document, update)?;
     }
-    for (seq, reason) in &merged.quarantined {
-        transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO quarantine (seq, reason, bytes) SELECT seq, ?2, bytes FROM inbox WHERE seq = ?1",
-            )?
-            .execute(params![int(seq.get()), reason])?;
-    }
-    let gone = merged.done.iter().chain(merged.quarantined.iter().map(|(seq, _)| seq));
-    for seq in gone {
-        transaction.prepare_cached("DELETE FROM inbox WHERE seq = ?1")?.execute([int(seq.get())])?;
-    }
-    Ok(())
+    merged.done.iter().try_for_each(|seq| done_with(transaction, *seq))
+}
+
+fn done_with(transaction: &Transaction<'_>, seq: Seq) -> Result<(), rusqlite::Error> {
+    transaction.prepare_cached("DELETE FROM inbox WHERE seq = ?1")?.execute([int(seq.get())])?;
+    risk::safe(transaction, Risk::Entry(seq))
 }
 
 fn touch(transaction: &Transaction<'_>, document: DocumentId, schema: u32) -> Result<(), rusqlite::Error> {

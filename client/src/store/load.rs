@@ -147,9 +147,10 @@ impl Store {
         Ok(self.connection.query_row("SELECT epoch_top FROM workspace", [], |row| row.get(0))?)
     }
 
-    /// How many entries were put aside.
+    /// How many entries were put aside, and saved changes left out.
     pub fn quarantined(&self) -> Result<u64, StoreError> {
-        Ok(self.connection.query_row("SELECT count(*) FROM quarantine", [], |row| unsigned(row, 0))?)
+        let sql = "SELECT (SELECT count(*) FROM quarantine) + (SELECT count(*) FROM change WHERE left_out = 1)";
+        Ok(self.connection.query_row(sql, [], |row| unsigned(row, 0))?)
     }
 }
 

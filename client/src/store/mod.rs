@@ -4,14 +4,16 @@ mod apply;
 mod documents;
 mod load;
 mod outbox;
+mod risk;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-pub use self::documents::{DocumentRow, InboxRow, Merged};
+pub use self::documents::{Change, DocumentRow, InboxRow, Merged};
 pub use self::load::Identity;
 pub use self::outbox::SealedRow;
+pub use self::risk::Risk;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 

@@ -50,6 +50,7 @@ CREATE TABLE document (
 CREATE TABLE change (
     key      INTEGER PRIMARY KEY,
     document BLOB NOT NULL,
+    left_out INTEGER NOT NULL DEFAULT 0, -- 1 if Loro does not load it: kept, and counted with what was put aside
     bytes    BLOB NOT NULL
 ) STRICT;
 CREATE INDEX change_document ON change (document, key);
@@ -71,6 +72,13 @@ CREATE TABLE inbox (
     bytes    BLOB NOT NULL
 ) STRICT;
 CREATE INDEX inbox_blob ON inbox (blob) WHERE blob IS NOT NULL;
+
+-- Written before Loro is given foreign or saved bytes, gone once that ended: what the process may have died of.
+CREATE TABLE risk (
+    what   TEXT PRIMARY KEY,      -- an entry (the first part, where there are several), a document, or a change
+    active INTEGER NOT NULL,      -- 1 while Loro has it
+    deaths INTEGER NOT NULL       -- how many processes died meanwhile
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE quarantine (
     seq    INTEGER PRIMARY KEY,

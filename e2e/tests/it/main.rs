@@ -14,6 +14,7 @@
 mod attacks;
 mod commands;
 mod kills;
+mod poison;
 mod secrets;
 mod sim;
 mod tidy;

@@ -47,7 +47,14 @@ impl Bench {
     }
 
     pub fn restart_with(self, choices: Choices) -> Self {
-        let file = self.replica.into_store().into_connection();
+        self.restart_after(choices, |_| ())
+    }
+
+    /// The same, with what happened to the file meanwhile.
+    pub fn restart_after(self, choices: Choices, happened: impl FnOnce(&mut Store)) -> Self {
+        let mut store = self.replica.into_store();
+        happened(&mut store);
+        let file = store.into_connection();
         let store = Store::over(file, Durability::Process).unwrap();
         Self { replica: open(store, &self.clock, choices), clock: self.clock }
     }
@@ -70,6 +77,15 @@ impl Bench {
     pub fn settle(&mut self) {
         while self.replica.has_work() {
             assert!(self.replica.work().unwrap().is_empty(), "nothing is said without a socket");
+        }
+    }
+
+    /// Reads the log into the inbox, and merges nothing.
+    pub fn take(&mut self, log: &mut TestLog) {
+        self.replica.handle(Event::Pause).unwrap();
+        let mut outputs = VecDeque::from(self.replica.handle(Event::Start).unwrap());
+        while let Some(output) = outputs.pop_front() {
+            outputs.extend(self.answer(log, output));
         }
     }
 

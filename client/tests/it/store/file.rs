@@ -11,7 +11,7 @@ use roost::store::{Durability, Identity, Store, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{LOG, NOTES, filled, identity, in_memory, sealed};
+use super::{LOG, NOTES, changes, filled, identity, in_memory, sealed};
 use crate::fixtures::{PHONE, StillClock, device, invite, owner, shared, workspace};
 
 fn folder() -> (TempDir, PathBuf) {
@@ -59,7 +59,7 @@ fn one_process_at_a_time() {
     first.commit(NOTES, b"update", 0).unwrap();
     drop(first);
     let second = open(&path).unwrap();
-    assert_eq!(second.document(NOTES).unwrap().unwrap().changes, [b"update".to_vec()]);
+    assert_eq!(changes(&second), [b"update"]);
 }
 
 /// It does not open, says that it is damaged, and is not touched, however often it is tried.
@@ -187,7 +187,7 @@ fn an_image_is_a_whole_copy() {
     fs::write(&copy, image).unwrap();
     let copy = open(&copy).unwrap();
     assert_eq!(copy.identity().unwrap().unwrap().workspace, workspace());
-    assert_eq!(copy.document(NOTES).unwrap().unwrap().changes, [b"update".to_vec()]);
+    assert_eq!(changes(&copy), [b"update"]);
 }
 
 /// How SQLite syncs (1 normal, 2 full) while it commits an edit, seals rows, proposes a record, commits again.

@@ -36,6 +36,11 @@ fn filled(mut store: Store) -> Store {
     store
 }
 
+/// What is saved of the notes beside their snapshot.
+fn changes(store: &Store) -> Vec<Vec<u8>> {
+    store.document(NOTES).unwrap().unwrap().changes.into_iter().map(|change| change.bytes).collect()
+}
+
 fn in_memory(durability: Durability) -> Store {
     filled(Store::over(Connection::open_in_memory().unwrap(), durability).unwrap())
 }

@@ -1,0 +1,92 @@
+//! Blobs out of entries: parts are put together and decompressed, each within its limit.
+
+use std::io::Read as _;
+
+use loro::{LoroDoc, VersionVector};
+use roost_shared::hash::Hash;
+use roost_shared::limits::{SNAPSHOT_MAX, UPDATE_MAX};
+use roost_shared::plaintext::{Compression, Head};
+use roost_shared::{DeviceId, DocumentId, Kind, Seq};
+
+/// An entry's part of a blob.
+pub(super) struct Part {
+    pub(super) seq: Seq,
+    pub(super) kind: Kind,
+    /// How many processes died while they imported it.
+    pub(super) deaths: u32,
+    pub(super) head: Head,
+    pub(super) body: Vec<u8>,
+}
+
+/// An update or snapshot, whole and as another's Loro wrote it.
+pub(super) struct Blob {
+    pub(super) seqs: Vec<Seq>,
+    pub(super) kind: Kind,
+    pub(super) deaths: u32,
+    pub(super) schema: u32,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Entries put aside, and why.
+pub(super) type Bad = Vec<(Seq, &'static str)>;
+
+/// Blob ids are chosen by their authors: with the author and the document they name a blob.
+pub(super) fn blob_key(author: DeviceId, document: DocumentId, blob: [u8; 16]) -> [u8; 32] {
+    Hash::of(&[&author.0, &document.0, &blob]).0
+}
+
+impl Blob {
+    /// Puts the parts of a blob together and decompresses it.
+    pub(super) fn assemble(mut parts: Vec<Part>) -> Result<Self, Bad> {
+        parts.sort_by_key(|part| part.head.part);
+        let seqs: Vec<Seq> = parts.iter().map(|part| part.seq).collect();
+        let bad = |reason| Err(seqs.iter().map(|seq| (*seq, reason)).collect());
+        let Some(first) = parts.first() else { return Err(Bad::new()) };
+        let (kind, head) = (first.kind, first.head.clone());
+        let deaths = parts.iter().map(|part| part.deaths).max().unwrap_or(0);
+        let in_order = parts.iter().zip(0..).all(|(part, number)| {
+            part.kind == kind && part.head.part == number && part.head == Head { part: number, ..head.clone() }
+        });
+        let whole_len: usize = parts.iter().map(|part| part.body.len()).sum();
+        let max = if kind == Kind::Snapshot { SNAPSHOT_MAX } else { UPDATE_MAX };
+        if !in_order || parts.len() != head.parts as usize || whole_len > max {
+            return bad("its parts do not fit together");
+        }
+        let whole: Vec<u8> = parts.into_iter().flat_map(|part| part.body).collect();
+        match decompress(whole, head.compression, max) {
+            Some(bytes) => Ok(Self { seqs, kind, deaths, schema: head.schema, bytes }),
+            None => bad("it does not decompress within its limit"),
+        }
+    }
+}
+
+fn decompress(bytes: Vec<u8>, compression: Compression, max: usize) -> Option<Vec<u8>> {
+    match compression {
+        Compression::None => Some(bytes),
+        Compression::Zstd => {
+            // Grows as it reads: the size a frame claims is the sender's word.
+            let mut out = Vec::new();
+            let decoder = zstd::Decoder::new(&bytes[..]).ok()?.single_frame();
+            decoder.take(max as u64 + 1).read_to_end(&mut out).ok()?;
+            (out.len() <= max).then_some(out)
+        }
+    }
+}
+
+/// The log now has what the blobs hold, where that follows on what it had, until nothing follows on: a blob may stand
+/// before the one it follows. A gap is left out, and what lies beyond it is at worst offered again.
+pub(super) fn cover(log_vv: &mut VersionVector, blobs: &[Blob]) {
+    let mut ranges = Vec::new();
+    for blob in blobs {
+        let Ok(meta) = LoroDoc::decode_import_blob_meta(&blob.bytes, false) else { continue };
+        let start = |peer| meta.partial_start_vv.get(peer).copied().unwrap_or(0);
+        ranges.extend(meta.partial_end_vv.iter().map(|(peer, end)| (*peer, start(peer), *end)));
+    }
+    ranges.sort_unstable(); // by peer, then by where they begin
+    for (peer, start, end) in ranges {
+        let known = log_vv.get(&peer).copied().unwrap_or(0);
+        if start <= known && end > known {
+            log_vv.insert(peer, end);
+        }
+    }
+}

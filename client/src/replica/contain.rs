@@ -1,0 +1,252 @@
+//! Loro at work on one document, contained: whatever it is given, it harms that document at most.
+//!
+//! A panic inside Loro poisons the document's locks, and its drop would panic again, which ends the process. So a
+//! document goes into [`contained`] by value and comes back only if all went well; the store has the rest.
+
+use std::any::Any;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use loro::json::{JsonOpContent, ListOp, MapOp, MovableListOp, TextOp};
+use loro::{ExportMode, ID, IdSpan, LoroDoc, LoroError, LoroValue, VersionVector};
+use roost_shared::limits::NESTING_MAX;
+
+use super::digest::digest;
+use crate::store::DocumentRow;
+
+/// Documents up to this size are proven after every import; it takes a millisecond.
+const PROVEN_ALWAYS: usize = 16 * 1024;
+/// Larger ones once a part of them this large is new, so that the cost stays in proportion to what comes in.
+const PROVEN_PART: usize = 16;
+
+/// A document in memory.
+pub(super) struct OpenDocument {
+    pub(super) loro: LoroDoc,
+    /// What the log has of it.
+    pub(super) log_vv: VersionVector,
+    /// What is saved beside the snapshot: how many changes, and their bytes.
+    pub(super) changes: usize,
+    pub(super) change_bytes: usize,
+    pub(super) snapshot_bytes: usize,
+    /// Bytes of others since Loro last wrote all of it out, and how many it wrote.
+    unproven_bytes: usize,
+    proven_bytes: usize,
+}
+
+/// What Loro did not take.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("Loro refuses it: {0}")]
+    Loro(#[from] LoroError),
+    #[error("it is nested deeper than {NESTING_MAX}")]
+    TooDeep,
+    #[error("it holds no history")]
+    Shallow,
+}
+
+/// Why a document did not come back.
+pub(super) enum Broken<E> {
+    Refused(E),
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// What an import brought.
+pub(super) struct Taken {
+    /// As this device's Loro writes it: what another wrote may kill it at the next start.
+    pub(super) changes: Vec<Vec<u8>>,
+    /// Whether something depends on what is not here.
+    pub(super) is_pending: bool,
+}
+
+/// Has Loro work on a document.
+pub(super) fn contained<T, E>(
+    mut open: OpenDocument,
+    work: impl FnOnce(&mut OpenDocument) -> Result<T, E>,
+) -> Result<(OpenDocument, T), Broken<E>> {
+    match catch_unwind(AssertUnwindSafe(|| work(&mut open))) {
+        Ok(Ok(done)) => Ok((open, done)),
+        Ok(Err(refused)) => Err(Broken::Refused(refused)),
+        Err(panic) => {
+            std::mem::forget(open);
+            Err(Broken::Panicked(panic))
+        }
+    }
+}
+
+impl OpenDocument {
+    pub(super) fn new() -> Self {
+        Self {
+            loro: LoroDoc::new(),
+            log_vv: VersionVector::default(),
+            changes: 0,
+            change_bytes: 0,
+            snapshot_bytes: 0,
+            unproven_bytes: 0,
+            proven_bytes: 0,
+        }
+    }
+
+    /// Fills a new one from the store.
+    pub(super) fn fill(&mut self, row: &DocumentRow) -> Result<(), LoroError> {
+        if let Some(snapshot) = &row.snapshot {
+            self.loro.import(snapshot)?;
+            self.snapshot_bytes = snapshot.len();
+            self.proven_bytes = snapshot.len();
+        }
+        let changes: Vec<Vec<u8>> = row.changes.iter().map(|change| change.bytes.clone()).collect();
+        if !changes.is_empty() {
+            self.loro.import_batch(&changes)?;
+        }
+        self.changes = changes.len();
+        self.change_bytes = changes.iter().map(Vec::len).sum();
+        self.log_vv = row.log_vv.clone();
+        Ok(())
+    }
+
+    /// A change was saved beside the snapshot.
+    pub(super) const fn grew(&mut self, bytes: usize) {
+        self.changes += 1;
+        self.change_bytes += bytes;
+    }
+
+    /// A snapshot and the rest beside it are what is saved now.
+    pub(super) fn compacted(&mut self, snapshot_bytes: usize, rest: Option<&[u8]>) {
+        self.changes = usize::from(rest.is_some());
+        self.change_bytes = rest.map_or(0, <[u8]>::len);
+        self.snapshot_bytes = snapshot_bytes;
+        (self.unproven_bytes, self.proven_bytes) = (0, snapshot_bytes);
+    }
+
+    /// Imports what others wrote: snapshots first and alone, then the updates at once.
+    pub(super) fn take_in(&mut self, snapshots: &[&[u8]], updates: Vec<Vec<u8>>) -> Result<Taken, Refusal> {
+        /// From this many on, one batch beats one by one.
+        const BATCH_FROM: usize = 4;
+        let before = self.loro.oplog_vv();
+        let mut is_pending = false;
+        for snapshot in snapshots {
+            is_pending |= self.loro.import(&history(snapshot)?)?.pending.is_some();
+        }
+        self.unproven_bytes +=
+            updates.iter().map(Vec::len).chain(snapshots.iter().map(|bytes| bytes.len())).sum::<usize>();
+        if updates.len() >= BATCH_FROM {
+            is_pending |= self.loro.import_batch(&updates)?.pending.is_some();
+        } else {
+            for update in updates {
+                is_pending |= self.loro.import(&update)?.pending.is_some();
+            }
+        }
+        let mut changes = Vec::new();
+        if !before.includes_vv(&self.loro.oplog_vv()) {
+            changes.push(self.update_since(&before)?);
+        }
+        if is_pending {
+            changes.extend(self.loro.export_pending_updates().map_err(LoroError::from)?);
+        }
+        Ok(Taken { changes, is_pending })
+    }
+
+    /// What the document holds beyond `before`, within the limit of depth.
+    pub(super) fn update_since(&self, before: &VersionVector) -> Result<Vec<u8>, Refusal> {
+        let update = self.loro.export(ExportMode::updates(before)).map_err(LoroError::from)?;
+        let now = self.loro.oplog_vv();
+        let spans = now.iter().filter_map(|(peer, end)| {
+            let start = before.get(peer).copied().unwrap_or(0);
+            (start < *end).then(|| IdSpan::new(*peer, start, *end))
+        });
+        // A level of a value takes a byte at the least.
+        let may_nest = update.len() > NESTING_MAX;
+        if spans.into_iter().any(|span| is_deep(&self.loro, span, may_nest)) {
+            return Err(Refusal::TooDeep);
+        }
+        Ok(update)
+    }
+
+    /// Whether it is time to prove that Loro can still write it.
+    pub(super) const fn is_unproven(&self) -> bool {
+        self.unproven_bytes > 0
+            && (self.proven_bytes <= PROVEN_ALWAYS || self.unproven_bytes >= self.proven_bytes / PROVEN_PART)
+    }
+
+    /// Some damage shows only when Loro writes the whole document, or reads what it wrote. A snapshot that holds the
+    /// same document.
+    pub(super) fn prove(&mut self) -> Result<Vec<u8>, LoroError> {
+        let snapshot = self.snapshot()?;
+        let read = scratch(|read| {
+            read.import(&snapshot)?;
+            Ok(digest(read))
+        })?;
+        if read != digest(&self.loro) {
+            return Err(LoroError::DecodeDataCorruptionError);
+        }
+        (self.unproven_bytes, self.proven_bytes) = (0, snapshot.len());
+        Ok(snapshot)
+    }
+
+    pub(super) fn snapshot(&self) -> Result<Vec<u8>, LoroError> {
+        Ok(self.loro.export(ExportMode::Snapshot)?)
+    }
+}
+
+/// The operations of a snapshot. The state in it is another's word, and read only when it is needed; this device's
+/// Loro makes it anew.
+fn history(snapshot: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let (history, is_shallow) = scratch(|read| {
+        read.import(snapshot)?;
+        Ok((read.export(ExportMode::all_updates())?, read.is_shallow()))
+    })?;
+    if is_shallow { Err(Refusal::Shallow) } else { Ok(history) }
+}
+
+/// Works on a document of its own, which is not dropped if Loro panics.
+fn scratch<T>(work: impl FnOnce(&LoroDoc) -> Result<T, LoroError>) -> Result<T, LoroError> {
+    let loro = ManuallyDrop::new(LoroDoc::new());
+    let done = work(&loro);
+    drop(ManuallyDrop::into_inner(loro));
+    done
+}
+
+/// Whether these operations build something too deep. Stops at the first.
+fn is_deep(loro: &LoroDoc, span: IdSpan, may_nest: bool) -> bool {
+    let first = ID::new(span.peer, span.counter.start);
+    let changed = loro.get_changed_containers_in(first, span.counter.end.abs_diff(span.counter.start) as usize);
+    changed.iter().any(|id| loro.get_path_to_container(id).is_some_and(|path| path.len() > NESTING_MAX))
+        || may_nest && has_deep_value(loro, span)
+}
+
+fn has_deep_value(loro: &LoroDoc, span: IdSpan) -> bool {
+    let changes = loro.export_json_in_id_span(span);
+    changes.iter().flat_map(|change| &change.ops).any(|op| match &op.content {
+        JsonOpContent::List(ListOp::Insert { value, .. })
+        | JsonOpContent::MovableList(MovableListOp::Insert { value, .. }) => value.iter().any(is_deep_value),
+        JsonOpContent::MovableList(MovableListOp::Set { value, .. })
+        | JsonOpContent::Map(MapOp::Insert { value, .. })
+        | JsonOpContent::Text(TextOp::Mark { style_value: value, .. }) => is_deep_value(value),
+        JsonOpContent::List(_)
+        | JsonOpContent::MovableList(_)
+        | JsonOpContent::Map(_)
+        | JsonOpContent::Text(_)
+        | JsonOpContent::Tree(_)
+        | JsonOpContent::Future(_) => false,
+    })
+}
+
+fn is_deep_value(value: &LoroValue) -> bool {
+    let mut open = vec![(value, 0)];
+    while let Some((value, depth)) = open.pop() {
+        if depth > NESTING_MAX {
+            return true;
+        }
+        match value {
+            LoroValue::List(list) => open.extend(list.iter().map(|item| (item, depth + 1))),
+            LoroValue::Map(map) => open.extend(map.values().map(|item| (item, depth + 1))),
+            LoroValue::Null
+            | LoroValue::Bool(_)
+            | LoroValue::Double(_)
+            | LoroValue::I64(_)
+            | LoroValue::Binary(_)
+            | LoroValue::String(_)
+            | LoroValue::Container(_) => {}
+        }
+    }
+    false
+}
