@@ -1,5 +1,6 @@
 //! A TCP proxy: counts what goes through, and can be cut.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ struct Shared {
     is_cut: AtomicBool,
     up: AtomicU64,
     down: AtomicU64,
+    written_down: Mutex<Option<File>>,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -64,6 +66,11 @@ impl Cable {
         self.shared.is_cut.store(false, Ordering::Relaxed);
     }
 
+    /// Writes down from now on what goes through, either way.
+    pub fn write_down(&self, file: File) {
+        *self.shared.written_down.lock() = Some(file);
+    }
+
     /// Bytes the devices sent.
     pub fn up_bytes(&self) -> u64 {
         self.shared.up.load(Ordering::Relaxed)
@@ -80,6 +87,9 @@ fn carry(shared: &Arc<Shared>, from: &TcpStream, to: &TcpStream, counter: fn(&Sh
                 break;
             }
             counter(&shared).fetch_add(len as u64, Ordering::Relaxed);
+            if let Some(file) = shared.written_down.lock().as_mut() {
+                let _ = file.write_all(&buffer[..len]); // the test that reads it finds it missing
+            }
         }
         let _ = to.shutdown(Shutdown::Both);
     });

@@ -1,6 +1,6 @@
 //! A store that watches another: every answer is compared with what was promised.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use roost_server::store::{
     Append, Appended, ChangeLog, Device, KeylessToken, Page, Redeem, Refusal, Store, TokenChange, Workspace,
 };
 use roost_shared::hash::Hash;
-use roost_shared::roster::Record;
+use roost_shared::roster::{Record, Scope};
 use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
 
 use super::plant::Plant;
@@ -33,6 +33,8 @@ pub struct JudgedStore {
     /// Where each envelope was acknowledged to stand.
     known: Mutex<HashMap<Hash, Seq>>,
     redeemed: Mutex<HashMap<Hash, DeviceId>>,
+    /// Who ever was a reader.
+    readers: Mutex<HashSet<DeviceId>>,
     verdicts: Verdicts,
 }
 
@@ -46,6 +48,7 @@ impl JudgedStore {
             plant,
             known: Mutex::default(),
             redeemed: Mutex::default(),
+            readers: Mutex::default(),
             verdicts,
         }
     }
@@ -133,9 +136,24 @@ impl JudgedStore {
                 }
                 return inner.append(Append { if_tail: None, ..append }).await;
             }
+            Some(Plant::OnceAReader) => {
+                let author = append.envelopes.first().map(|envelope| envelope.header().author);
+                if author.is_some_and(|author| self.readers.lock().contains(&author)) {
+                    return Err(Code::NotAllowed.into());
+                }
+            }
             _ => {}
         }
         inner.append(append).await
+    }
+
+    /// Who may only read now.
+    async fn note_readers(&self, workspace: WorkspaceId) {
+        if let Ok(Some(workspace)) = self.inner().workspace(workspace).await {
+            let members = workspace.roster.members();
+            let readers = members.filter(|member| member.device.scope == Scope::Read).map(|member| member.device.id);
+            self.readers.lock().extend(readers);
+        }
     }
 }
 
@@ -184,6 +202,7 @@ impl Store for JudgedStore {
 
     async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
         let seq = self.inner().append_record(workspace, record).await;
+        self.note_readers(workspace).await;
         *self.committed.lock() = Arc::new(self.copy());
         seq
     }

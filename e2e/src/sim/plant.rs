@@ -31,11 +31,13 @@ pub enum Plant {
     TokensNeverEnd,
     /// The server takes a link for as long as it is shown.
     LinksNeverEnd,
+    /// To the server, who was a reader once stays one.
+    OnceAReader,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AckBeforeCommit,
         Self::CursorAheadOfBytes,
         Self::ResendUnderNewNumber,
@@ -50,5 +52,6 @@ impl Plant {
         Self::RevokedStaysIn,
         Self::TokensNeverEnd,
         Self::LinksNeverEnd,
+        Self::OnceAReader,
     ];
 }

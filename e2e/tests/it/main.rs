@@ -13,6 +13,9 @@
 
 mod attacks;
 mod commands;
+#[path = "../../../shared/tests/it/corpus.rs"]
+mod corpus;
+mod hostile_bodies;
 mod kills;
 mod poison;
 mod secrets;

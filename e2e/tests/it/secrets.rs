@@ -6,10 +6,14 @@ use roost::Durability;
 use roost::keys::KeyPair;
 use roost::store::Store;
 use roost::transport::http::Http;
+use roost_e2e::live::cable::Cable;
 use roost_e2e::live::log::hits;
 use roost_e2e::live::process::{Device, Server};
+use roost_e2e::live::speaker::{Speaker, next};
 use roost_e2e::live::trace::trace;
-use roost_shared::Hash;
+use roost_shared::limits::PADDING_FLOOR;
+use roost_shared::wire::message::{Append, ClientMessage, ServerMessage};
+use roost_shared::{DocumentId, Envelope, Hash, Header, Kind};
 
 /// Words of the document to look for.
 const WORDS: usize = 40;
@@ -124,6 +128,55 @@ fn two_hundred_canaries_in_five_encodings() {
         std::fs::write(leaky.with_extension("log"), [b"INFO joined name=", &spelling[..], b"\n"].concat()).unwrap();
         assert!(hits(&leaky, &wanted) > 0, "{}", String::from_utf8_lossy(&spelling));
     }
+}
+
+/// Builds that leak, each in its way: the same search finds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_leaks_is_caught() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = dir.path().join("server");
+    let (cable, listener) = Cable::new().unwrap();
+    let server = Server::start(&data_dir, &["--public-url", &cable.address()]);
+    cable.plug(listener, server.port());
+    let one = Device::new(dir.path().join("one"));
+    one.ok(&["init", "--server", &cable.address()]);
+    let wanted = encodings(&canary(0));
+
+    // A client that signs and sends what it should have sealed.
+    let speaker = Speaker::of(one.dir()).unwrap();
+    let token = speaker.token(&cable.address()).await.unwrap();
+    let mut socket = speaker.connect(&cable.address(), &token).await.unwrap();
+    let header = Header {
+        kind: Kind::Update,
+        epoch: 1,
+        workspace: speaker.workspace,
+        log: speaker.log.id,
+        document: DocumentId([1; 16]),
+        author: speaker.keys.device_id(),
+        author_seq: 1,
+        base_size: speaker.log.cursor(),
+        base_root: speaker.log.frontier.root(),
+        nonce: [9; 24],
+    };
+    let mut body = canary(0).into_bytes();
+    body.resize(PADDING_FLOOR + 16, 0);
+    let envelope = Envelope::build(header, &body, |text| speaker.keys.sign(text));
+    let append = Append { id: 1, if_tail: None, envelopes: vec![envelope.into_bytes()] };
+    assert_eq!(hits(&data_dir, &wanted), 0);
+    assert!(socket.send(ClientMessage::Append(append).encode()));
+    while !matches!(next(&mut socket).await.unwrap(), ServerMessage::Appended { .. }) {}
+    let unsealed = hits(&data_dir, &wanted);
+
+    // A server that writes to its log what it hears and says.
+    let log = std::fs::OpenOptions::new().append(true).open(data_dir.with_extension("log")).unwrap();
+    let before = hits(&data_dir, &[token.as_bytes().to_vec()]);
+    cable.write_down(log);
+    let later = speaker.token(&cable.address()).await.unwrap();
+    let logged = hits(&data_dir, &[later.into_bytes()]);
+    println!(
+        "figure: builds that leak on purpose: {unsealed} hits for a client that does not seal, {logged} for a server that logs its traffic"
+    );
+    assert!((unsealed, before, logged) == (1, 0, 1), "{unsealed} {before} {logged}");
 }
 
 /// A token as the device would get it.

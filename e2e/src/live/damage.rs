@@ -5,7 +5,7 @@
 //! and what a shallow one begins with. A table: `LORO` | version | blocks, each closed by its XXH32 | count, an entry a
 //! block, XXH32 over the entries | offset of the count.
 
-use roost::loro::{ExportMode, LoroDoc, TreeParentId};
+use roost::loro::{ExportMode, LoroDoc, LoroResult, TreeParentId};
 use xxhash_rust::xxh32::xxh32;
 
 const SEED: u32 = u32::from_le_bytes(*b"LORO");
@@ -24,45 +24,45 @@ impl Random {
     }
 
     pub fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end.max(1) as u64).unwrap()
+        usize::try_from(self.next() % end.max(1) as u64).unwrap_or(0)
     }
 }
 
 /// A document with everything Loro has in it.
-pub fn document(random: &mut Random) -> LoroDoc {
+pub fn document(random: &mut Random) -> LoroResult<LoroDoc> {
     let loro = LoroDoc::new();
-    loro.set_peer_id(random.next()).unwrap();
-    edit(&loro, random);
-    loro
+    loro.set_peer_id(random.next())?;
+    edit(&loro, random)?;
+    Ok(loro)
 }
 
 /// A dozen edits.
-pub fn edit(loro: &LoroDoc, random: &mut Random) {
+pub fn edit(loro: &LoroDoc, random: &mut Random) -> LoroResult<()> {
     let (text, map, list) = (loro.get_text("text"), loro.get_map("map"), loro.get_list("list"));
     let (movable, tree) = (loro.get_movable_list("movable"), loro.get_tree("tree"));
     for _ in 0..12 {
         match random.below(7) {
             0 => {
                 let at = random.below(text.len_unicode() + 1);
-                text.insert(at, &format!("{:x}", random.next())).unwrap();
+                text.insert(at, &format!("{:x}", random.next()))?;
             }
-            1 if text.len_unicode() > 4 => text.delete(random.below(text.len_unicode() - 3), 2).unwrap(),
-            2 => map.insert(&format!("key {}", random.below(5)), random.next().cast_signed()).unwrap(),
-            3 => list.insert(random.below(list.len() + 1), format!("{:x}", random.next())).unwrap(),
+            1 if text.len_unicode() > 4 => text.delete(random.below(text.len_unicode() - 3), 2)?,
+            2 => map.insert(&format!("key {}", random.below(5)), random.next().cast_signed())?,
+            3 => list.insert(random.below(list.len() + 1), format!("{:x}", random.next()))?,
             4 => {
-                movable.push(random.next().cast_signed()).unwrap();
-                movable.mov(0, movable.len() - 1).unwrap();
-                movable.set(0, "set").unwrap();
+                movable.push(random.next().cast_signed())?;
+                movable.mov(0, movable.len() - 1)?;
+                movable.set(0, "set")?;
             }
             5 => {
-                let parent = tree.create(TreeParentId::Root).unwrap();
-                let child = tree.create(parent).unwrap();
-                tree.get_meta(child).unwrap().insert("name", "child").unwrap();
+                let parent = tree.create(TreeParentId::Root)?;
+                let child = tree.create(parent)?;
+                tree.get_meta(child)?.insert("name", "child")?;
             }
             _ => {
-                map.ensure_mergeable_text("nested").unwrap().insert(0, "nested").unwrap();
+                map.ensure_mergeable_text("nested")?.insert(0, "nested")?;
                 if text.len_unicode() > 4 {
-                    text.mark(0..3, "bold", true).unwrap();
+                    text.mark(0..3, "bold", true)?;
                 }
             }
         }
@@ -71,11 +71,12 @@ pub fn edit(loro: &LoroDoc, random: &mut Random) {
         }
     }
     loro.commit();
+    Ok(())
 }
 
 /// Damages a blob in up to three places, with bytes of its own, extreme ones or another's, and repairs the checksums.
-pub fn mutated(mut blob: Vec<u8>, is_snapshot: bool, random: &mut Random) -> Vec<u8> {
-    let other = document(random).export(ExportMode::all_updates()).unwrap();
+pub fn mutated(mut blob: Vec<u8>, is_snapshot: bool, random: &mut Random) -> LoroResult<Vec<u8>> {
+    let other = document(random)?.export(ExportMode::all_updates())?;
     for _ in 0..=random.below(3) {
         if blob.len() < HEAD + 8 {
             break;
@@ -105,7 +106,7 @@ pub fn mutated(mut blob: Vec<u8>, is_snapshot: bool, random: &mut Random) -> Vec
         }
     }
     repair(&mut blob, is_snapshot);
-    blob
+    Ok(blob)
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<usize> {
@@ -113,7 +114,11 @@ fn number(bytes: &[u8], at: usize) -> Option<usize> {
     usize::try_from(u32::from_le_bytes(four)).ok()
 }
 
-fn repair(blob: &mut [u8], is_snapshot: bool) {
+/// Puts the checksums right, as far as the damage lets us find them.
+pub fn repair(blob: &mut [u8], is_snapshot: bool) {
+    if blob.len() < HEAD {
+        return;
+    }
     if is_snapshot {
         let mut at = HEAD;
         while let Some(length) = number(blob, at) {
@@ -151,20 +156,4 @@ fn repair_table(table: &mut [u8]) -> Option<()> {
     let checksum = xxh32(table.get(entries + 4..end)?, SEED);
     table[end..end + 4].copy_from_slice(&checksum.to_le_bytes());
     Some(())
-}
-
-#[test]
-fn what_is_repaired_is_what_loro_checks() {
-    for seed in 0..50 {
-        let loro = document(&mut Random(seed));
-        for (mode, is_snapshot) in [(ExportMode::all_updates(), false), (ExportMode::Snapshot, true)] {
-            let blob = loro.export(mode).unwrap();
-            let mut repaired = blob.clone();
-            repair(&mut repaired, is_snapshot);
-            assert!(repaired == blob, "an intact blob is left as it is");
-            repaired[CHECKSUM].fill(0);
-            repair(&mut repaired, is_snapshot);
-            assert!(repaired == blob, "and its checksum is found");
-        }
-    }
 }

@@ -1,8 +1,6 @@
 //! Damaged blobs, sealed by a device of the workspace: they cost other devices the entry, never a document of another
 //! name, and never the start of the app.
 
-mod mutate;
-
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 
@@ -11,13 +9,13 @@ use roost::keys::EpochKey;
 use roost::keys::ring::KeyRing;
 use roost::keys::seal;
 use roost::loro::{ExportMode, LoroDoc};
+use roost_e2e::live::damage::{Random, document, edit, mutated, repair};
 use roost_e2e::live::process::{Device, Server, roost};
 use roost_e2e::live::speaker::{Speaker, next};
 use roost_shared::plaintext::{Compression, Head};
 use roost_shared::wire::message::{Append, ClientMessage, ServerMessage};
 use roost_shared::{Header, Kind};
 
-use self::mutate::{Random, document, edit, mutated};
 use crate::kills::two_devices;
 
 /// How many, where `ROOST_POISON` says nothing else.
@@ -79,7 +77,7 @@ impl Poisoner {
     fn poison(&mut self, name: &str, seed: u64, count: u64) -> Vec<Vec<u8>> {
         let id = self.document(name);
         let mut random = Random(seed);
-        let based = document(&mut random);
+        let based = document(&mut random).unwrap();
         let base = based.export(ExportMode::all_updates()).unwrap();
         let mut envelopes = vec![self.envelope(id, Kind::Update, &base)];
         for _ in 0..count {
@@ -88,12 +86,12 @@ impl Poisoner {
                 loro.import(&base).unwrap();
             }
             let before = loro.oplog_vv();
-            edit(&loro, &mut random);
+            edit(&loro, &mut random).unwrap();
             let (kind, mode) = match random.below(2) {
                 0 => (Kind::Update, ExportMode::updates(&before)),
                 _ => (Kind::Snapshot, ExportMode::Snapshot),
             };
-            let blob = mutated(loro.export(mode).unwrap(), kind == Kind::Snapshot, &mut random);
+            let blob = mutated(loro.export(mode).unwrap(), kind == Kind::Snapshot, &mut random).unwrap();
             envelopes.push(self.envelope(id, kind, &blob));
         }
         envelopes.push(self.good(name, "not damaged"));
@@ -199,4 +197,20 @@ async fn poisoned_documents_harm_no_other_and_keep_no_app_from_starting() {
     );
     assert_eq!(ends.get("died"), None);
     assert!(put_aside > count / 2);
+}
+
+#[test]
+fn what_is_repaired_is_what_loro_checks() {
+    for seed in 0..50 {
+        let loro = document(&mut Random(seed)).unwrap();
+        for (mode, is_snapshot) in [(ExportMode::all_updates(), false), (ExportMode::Snapshot, true)] {
+            let blob = loro.export(mode).unwrap();
+            let mut repaired = blob.clone();
+            repair(&mut repaired, is_snapshot);
+            assert!(repaired == blob, "an intact blob is left as it is");
+            repaired[16..20].fill(0);
+            repair(&mut repaired, is_snapshot);
+            assert!(repaired == blob, "and its checksum is found");
+        }
+    }
 }
