@@ -30,6 +30,10 @@ pub struct DeviceInfo {
     pub status: DeviceStatus,
     /// When an open invite dies, ms since 1970.
     pub expires_at_ms: Option<u64>,
+    /// How many entries of the log it had read when it last told.
+    pub seen_seq: Option<u64>,
+    /// When that was, ms since 1970, by the server's clock.
+    pub seen_at_ms: Option<u64>,
 }
 
 /// What a share link is to allow.
@@ -180,8 +184,12 @@ impl Workspace {
         self.with(|replica| {
             let names = replica.device_names();
             let members = replica.held().roster().members();
+            let (log, seen) = (replica.machine().log().id, replica.machine().seen());
             let described = members.zip(names).map(|(member, (id, name))| DeviceInfo {
                 id,
+                // Numbers count within a log; the time stays.
+                seen_seq: seen.get(&id).filter(|at| at.log == log).map(|at| at.size),
+                seen_at_ms: seen.get(&id).map(|at| at.at_ms),
                 name: name.filter(|name| !name.is_empty()),
                 scope: member.device.scope,
                 status: member.device.status,

@@ -120,7 +120,12 @@ impl Worker {
                     Some(Command::Outputs(outputs)) => self.drive(|_| Ok(outputs)).await,
                     Some(Command::Start) => self.event(Event::Start).await,
                     Some(Command::Pause) => self.event(Event::Pause).await,
-                    Some(Command::Stop) | None => return,
+                    Some(Command::Stop) | None => {
+                        if let Some(socket) = self.socket.take() {
+                            socket.close().await;
+                        }
+                        return;
+                    }
                 },
                 heard = heard(&mut self.socket) => match heard {
                     Heard::Message(bytes) => {

@@ -53,8 +53,15 @@ pub struct Status {
     pub on_server: bool,
     /// Whether, besides, everything on the server is here.
     pub synced: bool,
+    /// How many other devices are in the workspace.
+    pub others: usize,
+    /// How many of them have read everything of this device that is on the server.
+    pub seen_by: usize,
     /// The server contradicted itself: sync has stopped, the evidence is kept.
     pub diverged: bool,
+    /// How often another device signed that it read another log than this one: the server shows them different ones, or
+    /// one of the devices was tampered with. Compare their codes ([`Workspace::compare_code`]).
+    pub contradicted: u64,
     /// The roster has two branches.
     pub forked: bool,
     /// Entries whose content was put aside.
@@ -141,7 +148,10 @@ impl Workspace {
                 outbox: view.outbox,
                 on_server: view.outbox == 0 && !view.edited && idle,
                 synced: view.synced && idle,
+                others: view.others,
+                seen_by: view.seen_by,
                 diverged: view.diverged,
+                contradicted: replica.store().contradictions().unwrap_or(0),
                 forked: view.forked,
                 quarantined: replica.store().quarantined().unwrap_or(0),
                 blocked: view.blocked,

@@ -16,6 +16,8 @@ pub struct Wake {
     pub tail: Cursor,
     /// The roster is at least at this version.
     pub roster: u64,
+    /// How often a device told how far it has read, while anyone listened.
+    pub seen: u64,
     /// The log got this id, if it got one while anyone listened.
     pub log: Option<LogId>,
 }

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use roost_shared::roster::Status;
 use roost_shared::wire::http::TokenScope;
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, DeviceId, WorkspaceId};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,6 +62,12 @@ impl App {
             Ok(device) => device.is_some_and(|device| device.status == Status::Active),
             Err(_) => true,
         }
+    }
+
+    /// Keeps how far a device has read.
+    async fn see(&self, workspace: WorkspaceId, seen: Seen) -> Result<(), Code> {
+        let seen = self.access.witness(&self.logs.store, workspace, seen, now_ms()).await?;
+        self.logs.see(workspace, seen).await.map_err(|refusal| refusal.code)
     }
 
     /// Checks a fresh token for a socket that is `who`; says when it runs out.

@@ -4,6 +4,7 @@ use roost_shared::limits::ENVELOPE_MAX;
 use roost_shared::roster::Record;
 use roost_shared::tree::{consistency_proof, root};
 use roost_shared::wire::http::TreeIs;
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, Envelope, LogId, Seq, WorkspaceId};
 
 use crate::fanout::Fanout;
@@ -36,6 +37,14 @@ impl Logs {
             wake.roster = wake.roster.max(version);
         });
         Ok(seq)
+    }
+
+    /// Keeps how far a device has read and wakes the others.
+    pub async fn see(&self, workspace: WorkspaceId, seen: Seen) -> Result<(), Refusal> {
+        if self.store.see(workspace, seen).await? {
+            self.fanout.wake(workspace, |wake| wake.seen += 1);
+        }
+        Ok(())
     }
 
     /// Gives the log a new id and sends the readers away to resync.

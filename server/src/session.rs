@@ -1,13 +1,13 @@
 //! One device's conversation: a message or an answer in, messages and questions out. No socket, no clock, no spawn;
 //! `crate::socket` carries out what it asks for, and so does the simulator.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use roost_shared::limits::{LOG_LIVES_MAX, PAGE_TARGET};
 use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::codec::CodecError;
 use roost_shared::wire::error::Close;
-use roost_shared::wire::message::{Append, ClientMessage, Hello, Item, ServerMessage, Welcome};
+use roost_shared::wire::message::{Append, CAPABILITY_SEEN, ClientMessage, Hello, Item, Seen, ServerMessage, Welcome};
 use roost_shared::{Code, Cursor, DeviceId, DocumentId, LogId, WorkspaceId};
 
 use crate::access::Admission;
@@ -35,6 +35,10 @@ pub enum Event<'a> {
     Page(Result<Page, Refusal>),
     /// The workspace changed.
     Woken(Wake),
+    /// The answer to [`Effect::See`].
+    Saw(Result<(), Code>),
+    /// The answer to [`Effect::ReadSeen`].
+    Seen(Result<Vec<Seen>, Refusal>),
     /// The answer to [`Effect::Check`]: whether the device is still in.
     Checked(bool),
     /// The answer to [`Effect::Renew`]: when the new token runs out.
@@ -71,6 +75,10 @@ pub enum Effect {
         /// About this much.
         max_bytes: usize,
     },
+    /// Keep how far this device has read, if it signed that.
+    See(Seen),
+    /// Read how far the devices have read.
+    ReadSeen,
     /// Look whether the device is still in the roster.
     Check,
     /// Check a fresh token for the same device.
@@ -98,6 +106,10 @@ struct Live {
     may_append: bool,
     documents: Option<HashSet<DocumentId>>,
     roster: u64,
+    /// How often anyone told how far it has read, as of the last look.
+    seen: u64,
+    /// How far the others have read, as far as this device was told.
+    told: HashMap<DeviceId, (LogId, u64)>,
     cursor: Cursor,
     tail: Cursor,
     /// False when the device's root at its cursor is not ours: it resyncs, and is streamed nothing.
@@ -141,6 +153,7 @@ impl Session {
             }
             (State::Live(_), Event::Page(Err(refusal))) => self.fail(refusal.code, "the log cannot be read now"),
             (State::Live(_), Event::Renewed(Err(code))) => self.fail(code, advice(code)),
+            (State::Live(_), Event::Saw(Err(code))) if !code.is_retryable() => self.fail(code, advice(code)),
             (State::Live(live), Event::Woken(wake)) if wake.log.is_some_and(|log| log != live.log) => {
                 self.fail(Code::LogChanged, "the log has a new id: connect again and resync")
             }
@@ -158,8 +171,10 @@ impl Session {
             }
             (State::Live(live), ClientMessage::Append(append)) => live.append(append),
             (State::Live(_), ClientMessage::Renew { token }) => vec![Effect::Renew(token.0)],
-            // Presence and Seen are not served yet (Welcome.capabilities says so); a device that sends them is not wrong.
-            (State::Live(_), ClientMessage::Seen(_) | ClientMessage::Ephemeral { .. }) => Vec::new(),
+            (State::Live(live), ClientMessage::Seen(seen)) if seen.device == live.device => vec![Effect::See(seen)],
+            (State::Live(_), ClientMessage::Seen(_)) => self.fail(Code::BadMessage, "a Seen of another device"),
+            // Presence is not served yet (Welcome.capabilities says so); a device that sends it is not wrong.
+            (State::Live(_), ClientMessage::Ephemeral { .. }) => Vec::new(),
             (State::Live(_), ClientMessage::Hello(_)) => self.fail(Code::BadMessage, "a second Hello"),
             (State::Greeting | State::Admitting(_), _) => self.fail(Code::BadMessage, "Hello comes first"),
             (State::Closed, _) => Vec::new(),
@@ -184,6 +199,8 @@ impl Live {
             may_append: admission.may_append,
             documents: hello.documents.as_ref().map(|documents| documents.iter().copied().collect()),
             roster: workspace.roster.version(),
+            seen: 0,
+            told: HashMap::new(),
             cursor: Cursor(hello.cursor),
             tail,
             streaming: admission.root_at_cursor == Some(hello.root),
@@ -191,6 +208,7 @@ impl Live {
             appending: false,
             own: BTreeSet::new(),
         };
+        live.told.extend(admission.seen.iter().map(|seen| (seen.device, (seen.log, seen.size))));
         let logs = workspace.logs.into_iter().rev().take(LOG_LIVES_MAX).rev().collect();
         let mut effects = vec![Effect::Send(ServerMessage::Welcome(Welcome {
             protocol: PROTOCOL,
@@ -200,8 +218,8 @@ impl Live {
             root_at_cursor: admission.root_at_cursor,
             bytes: workspace.bytes,
             quota_bytes: workspace.quota_bytes,
-            capabilities: 0,
-            seen: Vec::new(),
+            capabilities: CAPABILITY_SEEN,
+            seen: admission.seen,
         }))];
         if live.streaming && live.cursor == tail {
             effects.push(Effect::Send(ServerMessage::Entries { items: vec![Item::Tail { seq: tail.0, root }] }));
@@ -217,14 +235,21 @@ impl Live {
             Event::Woken(wake) => {
                 self.tail = self.tail.max(wake.tail);
                 let mut effects = Vec::from_iter(self.read());
+                if wake.seen > self.seen {
+                    self.seen = wake.seen;
+                    effects.push(Effect::ReadSeen);
+                }
                 if wake.roster > self.roster {
                     self.roster = wake.roster;
                     effects.push(Effect::Check);
                 }
                 effects
             }
+            Event::Seen(Ok(all)) => self.tell(all),
             // The rest were dealt with before they came here, or need nothing.
-            Event::Renewed(_)
+            Event::Saw(_)
+            | Event::Seen(Err(_))
+            | Event::Renewed(_)
             | Event::Checked(_)
             | Event::Message(_)
             | Event::Admitted(_)
@@ -233,6 +258,15 @@ impl Live {
             | Event::Drain { .. }
             | Event::Page(Err(_)) => Vec::new(),
         }
+    }
+
+    /// What is news to this device.
+    fn tell(&mut self, all: Vec<Seen>) -> Vec<Effect> {
+        let news = all.into_iter().filter(|seen| {
+            let told = self.told.insert(seen.device, (seen.log, seen.size));
+            seen.device != self.device && told != Some((seen.log, seen.size))
+        });
+        news.map(|seen| Effect::Send(ServerMessage::Seen(seen))).collect()
     }
 
     fn append(&mut self, append: Append) -> Vec<Effect> {

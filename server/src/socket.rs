@@ -7,6 +7,7 @@ use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use roost_shared::limits::HELLO_TIMEOUT_MS;
 use roost_shared::wire::error::Close;
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, DeviceId, WorkspaceId};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -27,6 +28,8 @@ enum Done {
     Admitted(Result<(Box<Admission>, Subscription), Code>),
     Appended { id: u64, outcome: Result<Appended, Refusal> },
     Page(Result<Page, Refusal>),
+    Saw(Result<(), Code>),
+    Seen(Result<Vec<Seen>, Refusal>),
     Checked(bool),
     Renewed(Result<u64, Code>),
 }
@@ -106,6 +109,8 @@ impl Pump {
             Done::Admitted(Err(code)) => self.session.handle(Event::Admitted(Err(code))),
             Done::Appended { id, outcome } => self.session.handle(Event::Appended { id, outcome }),
             Done::Page(page) => self.session.handle(Event::Page(page)),
+            Done::Saw(saw) => self.session.handle(Event::Saw(saw)),
+            Done::Seen(seen) => self.session.handle(Event::Seen(seen)),
             Done::Checked(is_in) => self.session.handle(Event::Checked(is_in)),
             Done::Renewed(renewed) => {
                 if let Ok(expires_at_ms) = renewed {
@@ -152,6 +157,14 @@ impl Pump {
                 Effect::Read { after, max_bytes } => {
                     let Some((workspace, _)) = self.who else { return Err(Gone) };
                     self.work.spawn(async move { Done::Page(app.logs.read(workspace, after, max_bytes).await) });
+                }
+                Effect::See(seen) => {
+                    let Some((workspace, _)) = self.who else { return Err(Gone) };
+                    self.work.spawn(async move { Done::Saw(app.see(workspace, seen).await) });
+                }
+                Effect::ReadSeen => {
+                    let Some((workspace, _)) = self.who else { return Err(Gone) };
+                    self.work.spawn(async move { Done::Seen(app.logs.store.seen(workspace).await) });
                 }
                 Effect::Check => {
                     let Some((workspace, device)) = self.who else { return Err(Gone) };

@@ -109,6 +109,8 @@ pub const APPEND_TIMEOUT_MS: u64 = 15_000;
 /// Edits typed within this time of the last seal go into one envelope: an entry costs some 500 bytes and a
 /// signature however little it holds. An edit after a rest is sealed at once.
 pub const SEAL_PAUSE_MS: u64 = 100;
+/// A device tells how far it has read this often at the most.
+pub const SEEN_PAUSE_MS: u64 = 1_000;
 
 const _: () = {
     assert!(ROSTER_RECORD_MAX <= BODY_MAX, "a roster record fits an envelope");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use roost::clock::{Clock as _, SystemClock};
 use roost::{DeviceId, DeviceInfo, DeviceStatus, Workspace};
 use serde_json::{Value, json};
 
@@ -48,13 +49,37 @@ async fn look(cli: &Cli, wanted: impl Fn(&DeviceInfo) -> bool) -> Result<(Device
 }
 
 pub fn object_of(device: &DeviceInfo) -> Value {
-    json!({ "device": device.id, "name": device.name, "scope": device.scope, "status": device.status })
+    json!({
+        "device": device.id,
+        "name": device.name,
+        "scope": device.scope,
+        "status": device.status,
+        "seen_seq": device.seen_seq,
+        "seen_at": device.seen_at_ms,
+    })
 }
 
 fn line_of(device: &DeviceInfo, own: DeviceId) -> String {
     let name = device.name.as_deref().unwrap_or("(no name)");
     let this = if device.id == own { " (this device)" } else { "" };
-    format!("{} {name} {:?} {:?}{this}", device.id, device.scope, device.status)
+    format!("{} {name} {:?} {:?}{this}{}", device.id, device.scope, device.status, seen_of(device))
+}
+
+/// How far a device had read when it last told, and how long ago that was.
+pub fn seen_of(device: &DeviceInfo) -> String {
+    let Some(at_ms) = device.seen_at_ms else { return String::new() };
+    let ago_s = SystemClock.now_ms().saturating_sub(at_ms) / 1_000;
+    let place = device.seen_seq.map_or_else(|| "before the log was replaced".to_owned(), |seq| format!("at {seq}"));
+    format!(", last seen {place}, {}", ago_of(ago_s))
+}
+
+fn ago_of(seconds: u64) -> String {
+    match seconds {
+        0..60 => "just now".to_owned(),
+        60..3_600 => format!("{} min ago", seconds / 60),
+        3_600..172_800 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
 }
 
 pub async fn revoke(cli: &Cli, output: &Output, device: &str) -> Result<(), Failure> {

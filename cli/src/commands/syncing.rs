@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use super::devices::object_of;
+use super::devices::{object_of, seen_of};
 use super::documents::list;
 use super::online;
 use crate::args::Cli;
@@ -79,7 +79,12 @@ fn line_of(status: &Status) -> String {
         (false, 0) => "edits wait to be sent".to_owned(),
         (false, outbox) => format!("{outbox} on their way"),
     };
-    format!("{place}; {left}")
+    let seen = match (status.seen_by, status.others) {
+        (_, 0) => String::new(),
+        (seen_by, others) if seen_by == others => "; seen by all other devices".to_owned(),
+        (seen_by, others) => format!("; seen by {seen_by} of {others} other devices"),
+    };
+    format!("{place}; {left}{seen}")
 }
 
 fn not_in_time(status: &Status) -> Failure {
@@ -95,6 +100,10 @@ fn judge(status: &Status) -> Result<(), Failure> {
         let what =
             "the server contradicted itself: sync has stopped and the evidence is kept; do not delete this folder";
         return Err(Failure::attention("diverged", what));
+    }
+    if status.contradicted > 0 {
+        let what = "another device has read another log than this one: the server shows you different ones, or a device was tampered with; compare the codes of roost status";
+        return Err(Failure::attention("contradicted", what));
     }
     if status.quarantined > 0 {
         let what = format!("{} entries were put aside because they do not merge; the others did", status.quarantined);
@@ -124,6 +133,9 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
         "tail": status.tail,
         "outbox": status.outbox,
         "on_server": status.on_server,
+        "others": status.others,
+        "seen_by": status.seen_by,
+        "contradicted": status.contradicted,
         "quarantined": status.quarantined,
         "diverged": status.diverged,
         "compare_code": code,
@@ -133,7 +145,8 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let mut text = format!("workspace {id} on {server}\n{}\ncompare code {code}", line_of(&status));
     for device in devices.iter().filter(|device| device.name.is_some()) {
         let name = device.name.as_deref().unwrap_or_default();
-        text.push_str(&format!("\ndevice {} {name} {:?} {:?}", device.id, device.scope, device.status));
+        let seen = seen_of(device);
+        text.push_str(&format!("\ndevice {} {name} {:?} {:?}{seen}", device.id, device.scope, device.status));
     }
     output.print(&object, text);
     judge(&status)

@@ -15,13 +15,13 @@ mod seal;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use roost_shared::proof::Challenge;
+use roost_shared::proof::{self, Challenge};
 use roost_shared::roster::{Record, Scope};
 use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::codec::CodecError;
 use roost_shared::wire::http::{Base64, CreateWorkspace, ProposeLog};
-use roost_shared::wire::message::{ClientMessage, Hello, Item, ServerMessage, Token};
-use roost_shared::{Code, DocumentId, Envelope, LogId};
+use roost_shared::wire::message::{ClientMessage, Hello, Item, Seen, ServerMessage, Token};
+use roost_shared::{Code, Cursor, DocumentId, Envelope, LogId};
 
 use self::contain::OpenDocument;
 pub use self::documents::EditError;
@@ -190,11 +190,19 @@ impl Replica {
         }
     }
 
-    /// Our own roots at the bases that a page's envelopes name, as far as we know them already.
+    /// Our own roots at the bases and sizes that a message names, as far as we know them already.
     fn past_roots(&self, message: &ServerMessage) -> Result<BTreeMap<u64, roost_shared::Hash>, StoreError> {
         let mut roots = BTreeMap::new();
-        let ServerMessage::Entries { items } = message else { return Ok(roots) };
         let cursor = self.machine.log().cursor();
+        let seen = match message {
+            ServerMessage::Seen(seen) => std::slice::from_ref(seen),
+            ServerMessage::Welcome(welcome) => &welcome.seen[..],
+            _ => &[],
+        };
+        for seen in seen.iter().filter(|seen| (1..cursor.0).contains(&seen.size)) {
+            roots.extend(self.store.root_at(Cursor(seen.size))?.map(|root| (seen.size, root)));
+        }
+        let ServerMessage::Entries { items } = message else { return Ok(roots) };
         for item in items {
             let Item::Envelope { bytes, .. } = item else { continue };
             let Ok(envelope) = Envelope::parse(bytes.clone()) else { continue };
@@ -278,6 +286,13 @@ impl Replica {
             Effect::Disconnect => Output::Disconnect,
             Effect::Send(message) => Output::Send(message),
             Effect::Post(record) => Output::Post(record),
+            Effect::Seen { log, epoch, size, root } => {
+                let device = self.device.device_id();
+                let text = proof::seen(self.identity.workspace, device, log, epoch, size, root);
+                let signature = self.device.sign(&text);
+                let seen = Seen { device, log, epoch, size: size.0, root, at_ms: 0, signature };
+                Output::Send(ClientMessage::Seen(seen))
+            }
             Effect::Rejoin => Output::Rejoin(self.identity.invite.clone()?),
             Effect::Hello { nonce, log, cursor, root } => {
                 let challenge = Challenge {

@@ -56,6 +56,15 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::E
             &[&int(seq.get()), reason, bytes],
         ),
         Write::Met { author_seq } => met(transaction, *author_seq),
+        Write::OwnSeq(seq) => run("UPDATE workspace SET own_seq = ?1", &[&int(seq.get())]),
+        Write::Seen { device, at } => run(
+            "INSERT OR REPLACE INTO seen (device, log, size, root, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+            &[&device.0, &at.log.0, &int(at.size), &at.root.0, &int(at.at_ms)],
+        ),
+        Write::Contradiction { device, size, root } => run(
+            "INSERT OR IGNORE INTO contradiction (device, size, root) VALUES (?1, ?2, ?3)",
+            &[&device.0, &int(*size), &root.0],
+        ),
         Write::ClearOutbox => run("DELETE FROM outbox", &[]),
         Write::LogRecord(record) => insert_record(transaction, 1, record),
         Write::HeldRecord(record) => insert_record(transaction, 0, record),
@@ -77,7 +86,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::E
         }
         Write::NewLog(log) => {
             run(
-                "UPDATE workspace SET log = ?1, authors_of = ?1, frontier = ?2",
+                "UPDATE workspace SET log = ?1, authors_of = ?1, frontier = ?2, own_seq = 0",
                 &[&log.0, &Frontier::default().encode()],
             )?;
             for table in ["leaf", "author", "outbox", "inbox", "risk"] {

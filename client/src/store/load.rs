@@ -1,5 +1,7 @@
 //! What the machine starts from, and who this device is.
 
+use std::collections::BTreeMap;
+
 use roost_shared::hash::Hash;
 use roost_shared::roster::Record;
 use roost_shared::tree::Frontier;
@@ -10,6 +12,7 @@ use super::{Store, StoreError, damaged, unsigned};
 use crate::keys::Seed;
 use crate::keys::link::Invite;
 use crate::sync::resync::Stage;
+use crate::sync::seen::SeenAt;
 use crate::sync::{Author, Chain, Loaded, Log, OutboxRow};
 
 type Row<T> = Result<T, rusqlite::Error>;
@@ -118,6 +121,7 @@ impl Store {
                 let pending = row.get::<_, Option<Vec<u8>>>(1)?.map(Record::parse).transpose();
                 Ok((stage, pending.map_err(|_| damaged("pending record"))?))
             })?;
+            let own_seq = transaction.query_row("SELECT own_seq FROM workspace", [], |row| unsigned(row, 0))?;
             let flag = |sql: &str| transaction.query_row(sql, [], |row| row.get::<_, bool>(0));
             Ok(Loaded {
                 workspace,
@@ -128,6 +132,8 @@ impl Store {
                 pending,
                 outbox: outbox(transaction)?,
                 resync,
+                seen: seen(transaction)?,
+                own_seq,
                 diverged: flag("SELECT EXISTS (SELECT 1 FROM divergence)")?,
                 edited: flag("SELECT EXISTS (SELECT 1 FROM document WHERE edited = 1)")?,
                 seed,
@@ -145,6 +151,11 @@ impl Store {
     /// The highest epoch of any record this device ever sent, whatever became of it.
     pub fn epoch_top(&self) -> Result<u32, StoreError> {
         Ok(self.connection.query_row("SELECT epoch_top FROM workspace", [], |row| row.get(0))?)
+    }
+
+    /// Devices that signed another root than this one has.
+    pub fn contradictions(&self) -> Result<u64, StoreError> {
+        Ok(self.connection.query_row("SELECT count(*) FROM contradiction", [], |row| unsigned(row, 0))?)
     }
 
     /// How many entries were put aside, and saved changes left out.
@@ -175,6 +186,15 @@ fn chain(transaction: &Transaction<'_>, workspace: WorkspaceId, branch: i64) -> 
     let records: Vec<Record> =
         records.map(|bytes| Record::parse(bytes?).map_err(|_| damaged("roster record"))).collect::<Row<_>>()?;
     Chain::verify(workspace, records).map_err(|_| damaged("roster chain"))
+}
+
+fn seen(transaction: &Transaction<'_>) -> Row<BTreeMap<DeviceId, SeenAt>> {
+    let mut statement = transaction.prepare("SELECT device, log, size, root, at_ms FROM seen")?;
+    let rows = statement.query_map([], |row| {
+        let (size, at_ms) = (unsigned(row, 2)?, unsigned(row, 4)?);
+        Ok((DeviceId(row.get(0)?), SeenAt { log: LogId(row.get(1)?), size, root: Hash(row.get(3)?), at_ms }))
+    })?;
+    rows.collect()
 }
 
 fn outbox(transaction: &Transaction<'_>) -> Row<Vec<OutboxRow>> {

@@ -15,7 +15,8 @@ CREATE TABLE workspace (
     authors_of  BLOB NOT NULL,
     resync      INTEGER NOT NULL, -- 0 none, 1 read, 2 reseal
     pending     BLOB,             -- a roster record of ours that is not in the log for certain
-    epoch_top   INTEGER NOT NULL DEFAULT 0 -- the highest epoch of any record this device ever sent
+    epoch_top   INTEGER NOT NULL DEFAULT 0, -- the highest epoch of any record this device ever sent
+    own_seq     INTEGER NOT NULL DEFAULT 0 -- the number of this device's last entry in the log
 ) STRICT;
 
 -- Roster records: branch 0 is the newest roster this device knows, branch 1 the log's at the cursor.
@@ -85,6 +86,23 @@ CREATE TABLE quarantine (
     reason TEXT NOT NULL,
     bytes  BLOB NOT NULL
 ) STRICT;
+
+-- How far the other devices had read when they last told.
+CREATE TABLE seen (
+    device BLOB PRIMARY KEY,
+    log    BLOB NOT NULL,
+    size   INTEGER NOT NULL,
+    root   BLOB NOT NULL,
+    at_ms  INTEGER NOT NULL       -- by the server's clock
+) STRICT, WITHOUT ROWID;
+
+-- Devices that signed another root of the log than this one has at that size.
+CREATE TABLE contradiction (
+    device BLOB NOT NULL,
+    size   INTEGER NOT NULL,
+    root   BLOB NOT NULL,
+    PRIMARY KEY (device, size)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE divergence (
     key      INTEGER PRIMARY KEY,

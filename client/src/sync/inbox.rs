@@ -43,6 +43,7 @@ impl Machine {
             roots.insert(self.log.cursor().0, self.log.frontier.root());
         }
         self.advanced(before, inbox, step);
+        self.compare_seen(before, &roots, step);
         if self.log.cursor() > before {
             self.fault = false;
         }
@@ -78,6 +79,11 @@ impl Machine {
 
     fn count(&mut self, device: DeviceId, author: Author, step: &mut Step) {
         self.log.authors.insert(device, author);
+        if device == self.device {
+            let seq = self.log.cursor().next();
+            self.own_seq = seq.get();
+            step.write(Write::OwnSeq(seq));
+        }
         step.write(Write::Author { device, last: author.last, base: author.base });
     }
 

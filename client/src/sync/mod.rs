@@ -9,6 +9,7 @@ pub mod fork;
 mod inbox;
 mod outbox;
 pub mod resync;
+pub mod seen;
 mod session;
 pub mod step;
 
@@ -18,12 +19,14 @@ use roost_shared::hash::Hash;
 use roost_shared::roster::{ChainError, Record, Roster, Scope};
 use roost_shared::tree::Frontier;
 use roost_shared::wire::http::LogLife;
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, DeviceId, LogId, WorkspaceId};
 
 use self::backoff::Backoff;
 pub use self::event::{Event, OutboxRow};
 use self::outbox::Outbox;
 use self::resync::Stage;
+use self::seen::SeenAt;
 pub use self::step::{Effect, Notice, SealAt, Step, Write};
 
 /// A roster with the records that made it.
@@ -137,6 +140,10 @@ pub struct Loaded {
     pub outbox: Vec<OutboxRow>,
     /// Where Resync was.
     pub resync: Option<Stage>,
+    /// How far the other devices had read when they last told.
+    pub seen: BTreeMap<DeviceId, SeenAt>,
+    /// The number of our last entry in this log, as far as we met it.
+    pub own_seq: u64,
     /// Whether the server was caught before.
     pub diverged: bool,
     /// Whether documents hold operations the log may lack.
@@ -181,6 +188,17 @@ pub struct Machine {
     lives: Vec<LogLife>,
     /// The tail as the server last told it on this socket.
     told: Option<Cursor>,
+    /// How far the other devices have read.
+    seen: BTreeMap<DeviceId, SeenAt>,
+    /// What was told by who is not in the roster yet.
+    early: Vec<Seen>,
+    /// Whether the server keeps it; how far we told of this log, whether more waits, and until when.
+    keeps_seen: bool,
+    told_own: u64,
+    tells: bool,
+    tell_from_ms: u64,
+    /// The number of our last entry in this log, as far as we met it.
+    own_seq: u64,
     /// Refusals in a row without an entry of ours in the log.
     refusals: u32,
     /// Whether the server was caught since it last made sense.
@@ -215,6 +233,10 @@ pub struct View {
     pub edited: bool,
     /// Whether everything here is durable on the server and everything there is here.
     pub synced: bool,
+    /// How many other devices are in the workspace.
+    pub others: usize,
+    /// How many of them have read everything of ours that is in the log.
+    pub seen_by: usize,
     /// The server was caught; sync has stopped.
     pub diverged: bool,
     /// Two roster branches.
@@ -251,6 +273,13 @@ impl Machine {
             rejoining: false,
             lives: Vec::new(),
             told: None,
+            seen: loaded.seen,
+            early: Vec::new(),
+            keeps_seen: false,
+            told_own: 0,
+            tells: false,
+            tell_from_ms: 0,
+            own_seq: loaded.own_seq,
             refusals: 0,
             fault: false,
             diverged: loaded.diverged,
@@ -263,6 +292,7 @@ impl Machine {
     pub fn handle(&mut self, now_ms: u64, event: Event) -> Step {
         let mut step = Step::default();
         self.rests = false;
+        let is_edit = matches!(event, Event::Edited);
         match event {
             Event::Start => self.start(&mut step),
             Event::Pause => self.pause(&mut step),
@@ -282,6 +312,11 @@ impl Machine {
             Event::Posted(posted) => self.posted(now_ms, posted, &mut step),
         }
         self.go_on(now_ms, &mut step);
+        if !is_edit {
+            // An edit by itself says nothing.
+            self.saw_early(now_ms, &mut step);
+            self.tell_seen(now_ms, &mut step);
+        }
         step
     }
 
@@ -291,7 +326,11 @@ impl Machine {
             Connection::Paused | Connection::Connecting => None,
             Connection::Waiting { .. } if self.carrying => None, // the answer is what it waits for
             Connection::Waiting { until_ms } | Connection::Greeting { until_ms } => Some(until_ms),
-            Connection::Live => self.outbox.deadline_ms().or(self.rests.then_some(self.seal_from_ms)),
+            Connection::Live => {
+                let rests = self.rests.then_some(self.seal_from_ms);
+                let tells = self.tells.then_some(self.tell_from_ms);
+                self.outbox.deadline_ms().into_iter().chain(rests).chain(tells).min()
+            }
         }
     }
 
@@ -300,6 +339,7 @@ impl Machine {
         let online = self.connection == Connection::Live;
         let caught_up = online && self.told == Some(self.log.cursor());
         let edited = self.edited || self.more || self.sealing || self.left;
+        let (seen_by, others) = self.seen_by();
         let nothing_left = self.outbox.is_empty() && !edited && self.resync.is_none();
         View {
             online,
@@ -308,10 +348,17 @@ impl Machine {
             outbox: self.outbox.len(),
             edited,
             synced: caught_up && nothing_left && !self.diverged && !self.forked && self.pending.is_none(),
+            others,
+            seen_by,
             diverged: self.diverged,
             forked: self.forked,
             blocked: self.blocked,
         }
+    }
+
+    /// How far the other devices had read when they last told.
+    pub const fn seen(&self) -> &BTreeMap<DeviceId, SeenAt> {
+        &self.seen
     }
 
     /// The newest roster this device knows.

@@ -73,6 +73,8 @@ impl Machine {
         self.log = Log::new(self.workspace, log);
         self.outbox.clear();
         self.sealing = false;
+        self.own_seq = 0;
+        self.told_own = 0;
         step.write(Write::NewLog(log));
         self.resync = None;
         self.enter(Some(Stage::Read), step);

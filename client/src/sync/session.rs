@@ -7,7 +7,7 @@ use roost_shared::hash::Hash;
 use roost_shared::limits::{BACKOFF_MAX_MS, HELLO_TIMEOUT_MS};
 use roost_shared::roster::Member;
 use roost_shared::wire::PROTOCOL;
-use roost_shared::wire::message::{ServerMessage, Welcome};
+use roost_shared::wire::message::{CAPABILITY_SEEN, ServerMessage, Welcome};
 
 use super::{Connection, Effect, Machine, Notice, Step};
 use crate::sync::step::Write;
@@ -90,6 +90,8 @@ impl Machine {
     fn disconnected(&mut self) {
         self.outbox.forget_sent();
         self.told = None;
+        self.told_own = 0; // the next Welcome says what arrived
+        self.early.clear();
         self.carrying = false;
         self.rejoining = false;
         self.posting = false;
@@ -171,7 +173,9 @@ impl Machine {
                 cursor: self.log.cursor(),
                 root: self.log.frontier.root(),
             }),
-            (Connection::Greeting { .. }, ServerMessage::Welcome(welcome)) => self.welcome(now_ms, welcome, step),
+            (Connection::Greeting { .. }, ServerMessage::Welcome(welcome)) => {
+                self.welcome(now_ms, welcome, past_roots, step);
+            }
             (Connection::Greeting { .. } | Connection::Live, ServerMessage::Error { code, .. }) => {
                 step.effect(Effect::Disconnect);
                 self.closed(now_ms, Some(code), 0, step);
@@ -186,12 +190,13 @@ impl Machine {
             }
             // Durable; the rows go when their entries are met, which are on their way.
             (Connection::Live, ServerMessage::Appended { id, .. }) => self.outbox.acked(id, now_ms),
-            // Presence and Seen are not used yet; anything else is from a socket that was given up.
+            (Connection::Live, ServerMessage::Seen(seen)) => self.saw(now_ms, &seen, past_roots, step),
+            // Presence is not used yet; anything else is from a socket that was given up.
             _ => {}
         }
     }
 
-    fn welcome(&mut self, now_ms: u64, welcome: Welcome, step: &mut Step) {
+    fn welcome(&mut self, now_ms: u64, welcome: Welcome, past_roots: &BTreeMap<u64, Hash>, step: &mut Step) {
         let Some(current) = welcome.logs.last().map(|life| life.log).filter(|_| welcome.protocol == PROTOCOL) else {
             step.effect(Effect::Disconnect);
             return self.closed(now_ms, Some(Code::ProtocolVersion), 0, step);
@@ -200,6 +205,7 @@ impl Machine {
         self.blocked = None;
         self.fruitless = false;
         self.lives = welcome.logs;
+        self.keeps_seen = welcome.capabilities & CAPABILITY_SEEN != 0;
         step.notice(Notice::Online);
         let (cursor, root) = (self.log.cursor(), self.log.frontier.root());
         let same = welcome.root_at_cursor == Some(root);
@@ -218,6 +224,11 @@ impl Machine {
             return;
         }
         self.log.chain.roster().is_purged().then(|| step.notice(Notice::Purged));
+        for seen in &welcome.seen {
+            if self.connection == Connection::Live {
+                self.saw(now_ms, seen, past_roots, step);
+            }
+        }
     }
 
     pub(super) fn log_granted(&mut self, now_ms: u64, granted: Result<roost_shared::LogId, Code>, step: &mut Step) {

@@ -7,6 +7,7 @@ use roost_shared::wire::message::{Append, ClientMessage};
 use roost_shared::{Code, Cursor, DeviceId, DocumentId, LogId, Seq};
 
 use super::resync::Stage;
+use super::seen::SeenAt;
 
 /// One step of the machine.
 #[derive(Debug, Default)]
@@ -81,6 +82,24 @@ pub enum Write {
         /// Which.
         author_seq: u64,
     },
+    /// The number of our last entry in this log.
+    OwnSeq(Seq),
+    /// How far another device had read when it last told.
+    Seen {
+        /// Which.
+        device: DeviceId,
+        /// How far.
+        at: SeenAt,
+    },
+    /// A device verified another log than this one.
+    Contradiction {
+        /// Which.
+        device: DeviceId,
+        /// How many entries.
+        size: u64,
+        /// Its root there.
+        root: Hash,
+    },
     /// What is left in the outbox will be sealed anew.
     ClearOutbox,
     /// The roster of the log at the cursor has one more record.
@@ -120,6 +139,17 @@ pub enum Effect {
         /// How far we verified it.
         cursor: Cursor,
         /// Our root there.
+        root: Hash,
+    },
+    /// Sign how far we have read, and say it.
+    Seen {
+        /// The log.
+        log: LogId,
+        /// The epoch.
+        epoch: u32,
+        /// How many entries.
+        size: Cursor,
+        /// The root there.
         root: Hash,
     },
     /// Say this.
@@ -201,6 +231,14 @@ pub enum Notice {
     Diverged {
         /// In one sentence.
         what: String,
+    },
+    /// A device signed that it has read another log than this device has: the server shows them different ones, or one
+    /// of them is not what it was. The evidence is kept.
+    Contradicted {
+        /// Which.
+        device: DeviceId,
+        /// How many entries it has verified.
+        size: u64,
     },
     /// One entry's content was put aside; the others go on.
     Quarantined {

@@ -16,6 +16,8 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use super::TransportError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is to be said before the end is said within this, or not.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// A ping this often; nothing heard for three of them means the line is dead.
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Messages waiting to be written. One Append is in flight at a time, so a full queue is a fault.
@@ -27,7 +29,7 @@ const READ_AHEAD: usize = 4;
 pub struct Socket {
     outgoing: mpsc::Sender<Vec<u8>>,
     incoming: mpsc::Receiver<Heard>,
-    _pumps: JoinSet<()>,
+    pumps: JoinSet<()>,
 }
 
 /// What the socket brought.
@@ -93,12 +95,18 @@ impl Socket {
             };
             let _ = heard.send(Heard::Closed(code)).await;
         });
-        Ok(Self { outgoing, incoming, _pumps: pumps })
+        Ok(Self { outgoing, incoming, pumps })
     }
 
     /// Puts a message on its way; false when the socket cannot take it.
     pub fn send(&self, bytes: Vec<u8>) -> bool {
         self.outgoing.try_send(bytes).is_ok()
+    }
+
+    /// Says what was to be said, and ends.
+    pub async fn close(mut self) {
+        drop(self.outgoing); // the pump that sends ends with its queue
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, self.pumps.join_next()).await;
     }
 
     /// The next thing the socket brings.

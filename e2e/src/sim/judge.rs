@@ -11,6 +11,7 @@ use roost_server::store::{
 };
 use roost_shared::hash::Hash;
 use roost_shared::roster::{Record, Scope};
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
 
 use super::plant::Plant;
@@ -265,6 +266,14 @@ impl Store for JudgedStore {
 
     async fn token(&self, workspace: WorkspaceId, id: Hash) -> Result<Option<KeylessToken>, Refusal> {
         self.inner().token(workspace, id).await
+    }
+
+    async fn see(&self, workspace: WorkspaceId, seen: Seen) -> Result<bool, Refusal> {
+        self.inner().see(workspace, seen).await
+    }
+
+    async fn seen(&self, workspace: WorkspaceId) -> Result<Vec<Seen>, Refusal> {
+        self.inner().seen(workspace).await
     }
 
     async fn check(&self) -> Result<(), Refusal> {

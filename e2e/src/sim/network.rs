@@ -87,6 +87,9 @@ impl World {
         self.note(|| format!("device {device} at {cursor}: {notice:?}"));
         match notice {
             Notice::Diverged { what } => self.verdict(format!("device {device} accuses an honest server: {what}")),
+            Notice::Contradicted { device: other, size } => {
+                self.verdict(format!("device {device} says that {other} read another log of {size} entries"));
+            }
             Notice::Quarantined { seq, reason } => {
                 self.verdict(format!("device {device} put entry {seq} aside: {reason}"));
             }

@@ -66,6 +66,9 @@ impl World {
             if !view.synced || has_work {
                 self.verdict(format!("device {device} did not come to rest: {view:?}"));
             }
+            if view.seen_by != view.others {
+                self.verdict(format!("device {device} knows of {} of {} who read it all", view.seen_by, view.others));
+            }
             if (log, cursor, root) != (workspace.log(), workspace.tail(), workspace.frontier.root()) {
                 self.verdict(format!("device {device} stands at {cursor} of {}", workspace.tail()));
             }

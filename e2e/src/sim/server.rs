@@ -5,7 +5,7 @@ use roost_server::fanout::Wake;
 use roost_server::session::{Effect, Event, Session};
 use roost_server::store::{Appended, Page, Refusal, Store as _};
 use roost_shared::roster::Status;
-use roost_shared::wire::message::ServerMessage;
+use roost_shared::wire::message::{Seen, ServerMessage};
 use roost_shared::{Code, DeviceId, LogId};
 
 use super::plant::Plant;
@@ -34,6 +34,8 @@ pub enum Done {
     Admitted(Result<Box<Admission>, Code>),
     Appended { id: u64, outcome: Result<Appended, Refusal> },
     Page(Result<Page, Refusal>),
+    Saw(Result<(), Code>),
+    Seen(Result<Vec<Seen>, Refusal>),
     Checked(bool),
 }
 
@@ -154,6 +156,17 @@ impl World {
                 let max_bytes = max_bytes.min(4 * 1024);
                 Done::Page(wait(self.store.read(self.workspace, after, max_bytes)))
             }
+            Effect::See(seen) => {
+                let witnessed = wait(self.access.witness(&self.shared, self.workspace, seen, now_ms));
+                let saw = witnessed.and_then(|seen| {
+                    let is_news = wait(self.store.see(self.workspace, seen)).map_err(|refusal| refusal.code)?;
+                    self.seen += u64::from(is_news);
+                    Ok(())
+                });
+                self.wake_all();
+                Done::Saw(saw)
+            }
+            Effect::ReadSeen => Done::Seen(wait(self.store.seen(self.workspace))),
             Effect::Check => {
                 let Some(device) = self.conversations.get(&conversation).and_then(|held| held.who) else { return };
                 let found = wait(self.store.device(self.workspace, device)).ok().flatten();
@@ -177,6 +190,8 @@ impl World {
             Done::Admitted(admitted) => Event::Admitted(admitted),
             Done::Appended { id, outcome } => Event::Appended { id, outcome },
             Done::Page(page) => Event::Page(page),
+            Done::Saw(saw) => Event::Saw(saw),
+            Done::Seen(seen) => Event::Seen(seen),
             Done::Checked(is_in) => Event::Checked(is_in),
         };
         self.handle(conversation, event);
@@ -206,8 +221,12 @@ impl World {
         let Ok(Some(workspace)) = wait(self.store.workspace(self.workspace)) else { return };
         let Some(held) = self.conversations.get_mut(&conversation) else { return };
         held.is_woken = false;
-        let wake =
-            Wake { tail: workspace.tail(), roster: workspace.roster.version(), log: held.log.map(|_| workspace.log()) };
+        let wake = Wake {
+            tail: workspace.tail(),
+            roster: workspace.roster.version(),
+            seen: self.seen,
+            log: held.log.map(|_| workspace.log()),
+        };
         self.handle(conversation, Event::Woken(wake));
     }
 

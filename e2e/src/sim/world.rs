@@ -91,6 +91,8 @@ pub struct World {
     pub is_healing: bool,
     pub backup: Option<MemoryStore>,
     pub was_restored: bool,
+    /// How often a device told how far it has read.
+    pub seen: u64,
     /// Two processes wrote as one device.
     pub was_cloned: bool,
     pub revocations: Revocations,
@@ -137,6 +139,7 @@ impl World {
             backup: None,
             was_restored: false,
             was_cloned: false,
+            seen: 0,
             revocations: Revocations::default(),
             links: Vec::new(),
             plant,

@@ -19,5 +19,6 @@ mod hostile_bodies;
 mod kills;
 mod poison;
 mod secrets;
+mod seen;
 mod sim;
 mod tidy;

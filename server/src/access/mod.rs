@@ -10,11 +10,11 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation};
 use roost_shared::hash::Hash;
 use roost_shared::limits::{KEYLESS_LIFE_MAX_S, NONCE_LIFE_MS, REDEEM_RETRY_MS, TOKEN_LIFE_MAX_S, TOKEN_MAX};
-use roost_shared::proof::{Challenge, verify};
+use roost_shared::proof::{self, Challenge, verify};
 use roost_shared::roster::Status;
 use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::http::{AskSession, TokenIs, TokenScope};
-use roost_shared::wire::message::Hello;
+use roost_shared::wire::message::{Hello, Seen};
 use roost_shared::{Code, Cursor, DeviceId, WorkspaceId};
 use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,8 @@ pub struct Admission {
     pub workspace: Workspace,
     /// The server's root at Hello.cursor.
     pub root_at_cursor: Option<Hash>,
+    /// How far the devices have read.
+    pub seen: Vec<Seen>,
     /// Whether this socket may append.
     pub may_append: bool,
     /// When its token runs out.
@@ -301,7 +303,24 @@ impl Access {
         } else {
             store.root_at(hello.workspace, cursor).await.map_err(|refusal| refusal.code)?
         };
-        Ok(Admission { workspace, root_at_cursor, may_append: claims.may_append(), expires_at_ms: claims.exp * 1_000 })
+        let seen = store.seen(hello.workspace).await.map_err(|refusal| refusal.code)?;
+        let expires_at_ms = claims.exp * 1_000;
+        Ok(Admission { workspace, root_at_cursor, seen, may_append: claims.may_append(), expires_at_ms })
+    }
+
+    /// Whether a device signed how far it has read; stamped with the server's time if so.
+    pub async fn witness(
+        &self,
+        store: &SharedStore,
+        workspace: WorkspaceId,
+        seen: Seen,
+        now_ms: u64,
+    ) -> Result<Seen, Code> {
+        let found = store.device(workspace, seen.device).await.map_err(|refusal| refusal.code)?;
+        let device = found.filter(|device| device.status == Status::Active).ok_or(Code::NotAllowed)?;
+        let text = proof::seen(workspace, seen.device, seen.log, seen.epoch, Cursor(seen.size), seen.root);
+        let is_signed = signed(&device.ed, &text, &seen.signature);
+        if is_signed { Ok(Seen { at_ms: now_ms, ..seen }) } else { Err(Code::ProofInvalid) }
     }
 }
 

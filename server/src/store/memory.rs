@@ -1,13 +1,14 @@
 //! The reference: everything in memory, durable by definition. The simulator runs on it, and the conformance suite
 //! judges the others by it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_shared::hash::Hash;
 use roost_shared::roster::{Record, Roster};
 use roost_shared::tree::leaf;
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
 
 use super::links::{Link, admit, invite_of, open_links};
@@ -30,6 +31,7 @@ struct Held {
     log: Log,
     links: HashMap<Hash, Link>,
     tokens: Vec<KeylessToken>,
+    seen: BTreeMap<DeviceId, Seen>,
 }
 
 /// Entries with the number of the life they were written in.
@@ -121,8 +123,13 @@ impl Store for MemoryStore {
         if let Ok(held) = self.take(workspace) {
             return super::rules::created_before(&held.state, &self.chain(workspace).await?, log, &chain);
         }
-        let mut held =
-            Held { state: State::new(workspace, log), log: Log::default(), links: HashMap::new(), tokens: Vec::new() };
+        let mut held = Held {
+            state: State::new(workspace, log),
+            log: Log::default(),
+            links: HashMap::new(),
+            tokens: Vec::new(),
+            seen: BTreeMap::new(),
+        };
         for record in &chain {
             held.append_record(workspace, record)?;
         }
@@ -172,7 +179,7 @@ impl Store for MemoryStore {
 
     async fn workspace(&self, workspace: WorkspaceId) -> Result<Option<Workspace>, Refusal> {
         let workspaces = self.workspaces.lock();
-        Ok(workspaces.get(&workspace).map(|held| held.state.seen(self.quota_bytes)))
+        Ok(workspaces.get(&workspace).map(|held| held.state.workspace(self.quota_bytes)))
     }
 
     async fn device(&self, workspace: WorkspaceId, device: DeviceId) -> Result<Option<Device>, Refusal> {
@@ -258,6 +265,22 @@ impl Store for MemoryStore {
 
     async fn token(&self, workspace: WorkspaceId, id: Hash) -> Result<Option<KeylessToken>, Refusal> {
         self.with(workspace, |held| Ok(held.tokens.iter().find(|token| token.id == id).cloned()))
+    }
+
+    async fn see(&self, workspace: WorkspaceId, seen: Seen) -> Result<bool, Refusal> {
+        let _writer = self.writer.lock().await;
+        self.with(workspace, |held| {
+            let is_news = held.state.is_news(&seen, held.seen.get(&seen.device));
+            if is_news {
+                held.seen.insert(seen.device, seen);
+            }
+            Ok(is_news)
+        })
+    }
+
+    async fn seen(&self, workspace: WorkspaceId) -> Result<Vec<Seen>, Refusal> {
+        // As the others: a workspace that is not there has none.
+        Ok(self.workspaces.lock().get(&workspace).map(|held| held.seen.values().cloned().collect()).unwrap_or_default())
     }
 
     async fn check(&self) -> Result<(), Refusal> {

@@ -17,6 +17,7 @@ use roost_shared::limits::PAGE_ITEMS_MAX;
 use roost_shared::roster::{Record, Roster, Scope, Status};
 use roost_shared::tree::Frontier;
 use roost_shared::wire::http::LogLife;
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, DeviceId, DocumentId, Envelope, LogId, Seq, WorkspaceId};
 
 /// A database that keeps logs.
@@ -63,6 +64,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// One of them.
     async fn token(&self, workspace: WorkspaceId, id: Hash) -> Result<Option<KeylessToken>, Refusal>;
+
+    /// Keeps how far a device has verified the log, if that is news; whether it is.
+    async fn see(&self, workspace: WorkspaceId, seen: Seen) -> Result<bool, Refusal>;
+
+    /// How far each device has verified the log, as it last told.
+    async fn seen(&self, workspace: WorkspaceId) -> Result<Vec<Seen>, Refusal>;
 
     /// Whether it can be read and written now.
     async fn check(&self) -> Result<(), Refusal>;

@@ -10,6 +10,7 @@ use roost_shared::limits::{APPEND_ENVELOPES_MAX, LOG_CHANGE_PAUSE_MS, LOG_LIVES_
 use roost_shared::roster::{ChainError, Record, Roster, Scope};
 use roost_shared::tree::{Frontier, leaf_of};
 use roost_shared::wire::http::LogLife;
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, DeviceId, Envelope, Kind, LogId, Seq, WorkspaceId};
 
 use super::{Append, Appended, ChangeLog, Refusal, Workspace};
@@ -91,7 +92,7 @@ impl State {
     }
 
     /// What readers see of it.
-    pub fn seen(&self, quota_bytes: u64) -> Workspace {
+    pub fn workspace(&self, quota_bytes: u64) -> Workspace {
         Workspace {
             logs: self.logs.clone(),
             frontier: self.frontier.clone(),
@@ -99,6 +100,12 @@ impl State {
             bytes: self.bytes,
             quota_bytes,
         }
+    }
+
+    /// Whether a device tells more than is kept of it, and nothing that cannot be.
+    pub fn is_news(&self, seen: &Seen, held: Option<&Seen>) -> bool {
+        let may_be = seen.log == self.log() && seen.size <= self.tail().0 && self.roster.scope(seen.device).is_some();
+        may_be && held.is_none_or(|held| held.log != seen.log || held.size < seen.size)
     }
 
     /// The nine checks. On `Ok` this state has the entries, and the rows are to be inserted in this transaction.

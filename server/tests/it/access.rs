@@ -6,8 +6,8 @@ use roost_server::access::Access;
 use roost_server::store::SharedStore;
 use roost_server::store::conformance::QUOTA_BYTES;
 use roost_server::store::conformance::world::{
-    INVITE, NOW_MS, OWNER, PHONE, READER, STRANGER, TABLET, World, device, device_id, invite, key, owner, people_and,
-    workspace_of,
+    INVITE, LOG, NOW_MS, OWNER, PHONE, READER, STRANGER, TABLET, World, device, device_id, invite, key, owner,
+    people_and, workspace_of,
 };
 use roost_server::store::memory::MemoryStore;
 use roost_shared::limits::NONCE_LIFE_MS;
@@ -15,8 +15,8 @@ use roost_shared::proof::Challenge;
 use roost_shared::roster::{Scope, Status};
 use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::http::{AskSession, Base64, TokenScope};
-use roost_shared::wire::message::{Hello, Token};
-use roost_shared::{Code, Hash};
+use roost_shared::wire::message::{Hello, Seen, Token};
+use roost_shared::{Code, Cursor, Hash, proof};
 
 use ed25519_dalek::Signer as _;
 
@@ -193,6 +193,24 @@ async fn a_good_hello_is_admitted() {
         let admitted = access().admit(&store, &hello, &CHALLENGE, NOW_MS).await.ok().unwrap();
         assert_eq!(admitted.root_at_cursor, root, "the server's own root at {cursor}");
     }
+}
+
+#[tokio::test]
+async fn a_device_signs_how_far_it_has_read() {
+    let store = store().await;
+    let (workspace, log, size, root) = (workspace_of(OWNER), LOG, Cursor(3), Hash([8; 32]));
+    let seen = |device: u8, signer: u8| {
+        let text = proof::seen(workspace, device_id(device), log, 2, size, root);
+        let signature = key(signer).sign(&text).to_bytes();
+        Seen { device: device_id(device), log, epoch: 2, size: size.0, root, at_ms: 7, signature }
+    };
+    let witness = async |seen: Seen| access().witness(&store, workspace, seen, NOW_MS).await;
+    let stamped = Seen { at_ms: NOW_MS, ..seen(PHONE, PHONE) };
+    assert_eq!(witness(seen(PHONE, PHONE)).await, Ok(stamped), "the time is the server's");
+    assert_eq!(witness(seen(PHONE, READER)).await, Err(Code::ProofInvalid));
+    assert_eq!(witness(Seen { size: 2, ..seen(PHONE, PHONE) }).await, Err(Code::ProofInvalid));
+    assert_eq!(witness(seen(TABLET, TABLET)).await, Err(Code::NotAllowed), "it was revoked");
+    assert_eq!(witness(seen(STRANGER, STRANGER)).await, Err(Code::NotAllowed));
 }
 
 #[tokio::test]

@@ -146,6 +146,9 @@ pub struct Append {
     pub envelopes: Vec<Vec<u8>>,
 }
 
+/// In [`Welcome::capabilities`]: Seen is kept and passed on.
+pub const CAPABILITY_SEEN: u64 = 2;
+
 /// How far a device has verified a log, signed by it ([`crate::proof::seen`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {

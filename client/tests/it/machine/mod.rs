@@ -6,5 +6,6 @@ mod outbox;
 mod resync;
 mod rig;
 mod roster;
+mod seen;
 mod session;
 pub mod world;

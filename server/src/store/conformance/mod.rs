@@ -14,6 +14,7 @@ mod logs;
 mod order;
 mod reads;
 mod records;
+mod seen;
 mod tokens;
 mod workspaces;
 pub mod world;
@@ -96,6 +97,9 @@ checks! {
     tokens::tokens_are_kept_until_withdrawn,
     tokens::tokens_are_bounded_and_make_room_when_they_end,
     tokens::tokens_of_workspaces_do_not_meet,
+    seen::the_furthest_of_each_is_kept,
+    seen::what_cannot_be_is_not_kept,
+    seen::seen_of_workspaces_do_not_meet,
 }
 
 /// Runs every check, each on a store of its own from `open`.

@@ -1,7 +1,9 @@
 //! One SQLite file: WAL, `synchronous=FULL`, one writer task with group commit, bounded readers.
 
 mod rows;
+mod seen;
 mod tokens;
+mod write;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -12,6 +14,7 @@ use roost_shared::hash::Hash;
 use roost_shared::limits::BODY_MAX;
 use roost_shared::roster::Record;
 use roost_shared::tree::leaf;
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, SqlitePool};
@@ -19,7 +22,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use self::rows::array;
-use self::writer::{Write, Writer};
+use self::write::Write;
+use self::writer::Writer;
 use super::{
     Append, Appended, ChangeLog, Device, Entry, KeylessToken, Page, Redeem, Refusal, Store, TokenChange, Workspace,
 };
@@ -200,7 +204,7 @@ impl Store for SqliteStore {
     async fn workspace(&self, workspace: WorkspaceId) -> Result<Option<Workspace>, Refusal> {
         let mut reader = self.readers.acquire().await.map_err(refused)?;
         let state = rows::load(&mut reader, workspace).await?;
-        Ok(state.map(|(_, state)| state.seen(self.quota_bytes)))
+        Ok(state.map(|(_, state)| state.workspace(self.quota_bytes)))
     }
 
     async fn device(&self, workspace: WorkspaceId, device: DeviceId) -> Result<Option<Device>, Refusal> {
@@ -282,6 +286,15 @@ impl Store for SqliteStore {
     async fn token(&self, workspace: WorkspaceId, id: Hash) -> Result<Option<KeylessToken>, Refusal> {
         let mut reader = self.readers.acquire().await.map_err(refused)?;
         tokens::find(&mut reader, workspace, id).await
+    }
+
+    async fn see(&self, workspace: WorkspaceId, seen: Seen) -> Result<bool, Refusal> {
+        self.write(|reply| Write::See { workspace, seen, reply }).await
+    }
+
+    async fn seen(&self, workspace: WorkspaceId) -> Result<Vec<Seen>, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        seen::list(&mut reader, workspace).await
     }
 
     async fn check(&self) -> Result<(), Refusal> {

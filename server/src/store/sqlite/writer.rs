@@ -7,13 +7,15 @@
 use std::collections::HashMap;
 
 use roost_shared::roster::Record;
+use roost_shared::wire::message::Seen;
 use roost_shared::{Code, LogId, Seq, WorkspaceId};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::rows::{self, SqliteFacts};
-use super::{refused, tokens};
+use super::write::{Answer, Write, after_commit};
+use super::{refused, seen, tokens};
 use crate::store::links::{admit, invite_of};
 use crate::store::rules::{State, created_before};
 use crate::store::{Append, Appended, ChangeLog, Redeem, Refusal, TokenChange};
@@ -25,86 +27,12 @@ const CACHED_MAX: usize = 4_096;
 /// Commits between two attempts to bring the WAL file back to nothing.
 const COMMITS_PER_CHECKPOINT: u32 = 4_096;
 
-type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
-
-/// One write and who waits for it.
-pub enum Write {
-    /// See [`crate::store::Store::create`].
-    Create {
-        /// Whose.
-        workspace: WorkspaceId,
-        /// Its log.
-        log: LogId,
-        /// Its roster.
-        chain: Vec<Record>,
-        /// Told after the commit.
-        reply: Reply<LogId>,
-    },
-    /// See [`crate::store::Store::append`].
-    Append {
-        /// What.
-        append: Append,
-        /// Told after the commit.
-        reply: Reply<Appended>,
-    },
-    /// See [`crate::store::Store::append_record`].
-    Record {
-        /// Whose.
-        workspace: WorkspaceId,
-        /// What.
-        record: Record,
-        /// Told after the commit.
-        reply: Reply<Seq>,
-    },
-    /// See [`crate::store::Store::redeem`].
-    Redeem {
-        /// What.
-        redeem: Redeem,
-        /// Told after the commit.
-        reply: Reply<()>,
-    },
-    /// See [`crate::store::Store::change_log`].
-    ChangeLog {
-        /// What.
-        change: ChangeLog,
-        /// Told after the commit.
-        reply: Reply<LogId>,
-    },
-    /// See [`crate::store::Store::change_token`].
-    Token {
-        /// Whose.
-        workspace: WorkspaceId,
-        /// What.
-        change: TokenChange,
-        /// Told after the commit.
-        reply: Reply<bool>,
-    },
-    /// A commit of nothing.
-    Check {
-        /// Told after the commit.
-        reply: Reply<()>,
-    },
-    /// Nothing after this.
-    Close {
-        /// Told when the file is closed.
-        reply: Reply<()>,
-    },
-}
-
-/// An answer that waits for the commit: called with whether it happened.
-type Answer = Box<dyn FnOnce(Result<(), Refusal>) + Send>;
-
 pub struct Writer {
     options: SqliteConnectOptions,
     connection: Option<SqliteConnection>,
     quota_bytes: u64,
     cache: HashMap<WorkspaceId, (i64, State)>,
     commits: u32,
-}
-
-fn after_commit<T: Send + 'static>(reply: Reply<T>, outcome: Result<T, Refusal>) -> Answer {
-    // A receiver that is gone does not mind.
-    Box::new(move |committed| drop(reply.send(committed.and(outcome))))
 }
 
 impl Writer {
@@ -168,7 +96,7 @@ impl Writer {
                 Ok(connection) => connection,
                 Err(error) => {
                     for write in writes {
-                        answers.push(refuse_all(write));
+                        answers.push(write.refuse());
                     }
                     return Err(error);
                 }
@@ -181,7 +109,7 @@ impl Writer {
         let mut failed = begun.err();
         for write in writes {
             if failed.is_some() {
-                answers.push(refuse_all(write));
+                answers.push(write.refuse());
                 continue;
             }
             failed = self.write(&mut connection, write, answers).await.err();
@@ -225,6 +153,7 @@ impl Writer {
             Write::Token { workspace, change, reply } => {
                 answer!(reply, self.token(connection, workspace, change).await)
             }
+            Write::See { workspace, seen, reply } => answer!(reply, self.see(connection, workspace, seen).await),
             Write::Check { reply } | Write::Close { reply } => {
                 answers.push(after_commit(reply, Ok(())));
                 Ok(())
@@ -397,6 +326,21 @@ impl Writer {
         }
     }
 
+    async fn see(
+        &mut self,
+        connection: &mut SqliteConnection,
+        workspace: WorkspaceId,
+        new: Seen,
+    ) -> Result<Result<bool, Refusal>, sqlx::Error> {
+        let (key, state) = match self.take(connection, workspace).await {
+            Ok(held) => held,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let kept = seen::keep(connection, key, &state, new).await;
+        self.cache.insert(workspace, (key, state));
+        kept
+    }
+
     /// SQLite moves WAL pages back by itself, but only a moment without readers lets the file start over.
     async fn checkpoint(&mut self) {
         self.commits += 1;
@@ -408,19 +352,5 @@ impl Writer {
             // Busy readers make it do less; the next one does the rest.
             let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
         }
-    }
-}
-
-/// For a write that was not tried because the transaction is lost.
-fn refuse_all(write: Write) -> Answer {
-    fn lost<T: Send + 'static>(reply: Reply<T>) -> Answer {
-        after_commit(reply, Err(Code::RetryLater.into()))
-    }
-    match write {
-        Write::Create { reply, .. } | Write::ChangeLog { reply, .. } => lost(reply),
-        Write::Append { reply, .. } => lost(reply),
-        Write::Record { reply, .. } => lost(reply),
-        Write::Token { reply, .. } => lost(reply),
-        Write::Redeem { reply, .. } | Write::Check { reply } | Write::Close { reply } => lost(reply),
     }
 }

@@ -1,5 +1,6 @@
 //! The conversation as a state machine: events in, effects out, nothing else.
 
+mod seen;
 mod stream;
 
 use std::sync::Arc;
@@ -63,7 +64,7 @@ fn admission(log: &[Entry], root_at_cursor: Option<Hash>) -> Box<Admission> {
         bytes: 10,
         quota_bytes: 100,
     };
-    Box::new(Admission { workspace, root_at_cursor, may_append: true, expires_at_ms: 0 })
+    Box::new(Admission { workspace, root_at_cursor, seen: Vec::new(), may_append: true, expires_at_ms: 0 })
 }
 
 fn page(log: &[Entry], from: usize, to: usize) -> Event<'static> {
