@@ -267,6 +267,16 @@ pub enum Notice {
     },
 }
 
+impl Notice {
+    /// Whether it says that the server, or another device, is not what it should be.
+    pub const fn is_suspicion(&self) -> bool {
+        matches!(
+            self,
+            Self::Diverged { .. } | Self::Contradicted { .. } | Self::Quarantined { .. } | Self::BaseMismatch { .. }
+        )
+    }
+}
+
 impl Effect {
     pub(super) const fn append(id: u64, if_tail: Option<u64>, envelopes: Vec<Vec<u8>>) -> Self {
         Self::Send(ClientMessage::Append(Append { id, if_tail, envelopes }))

@@ -1,7 +1,9 @@
-//! Runs seeds: `sim SEED` one of them with its last lines, `sim --from A --count N` many, `sim` all night.
+//! Runs seeds: `sim SEED` one of them with its last lines, `sim --lied SEED` with a server that lies, `sim --from A --count N` many, `sim` all night.
 
 use std::io::Write as _;
 use std::process::ExitCode;
+
+use roost_e2e::sim::Outcome;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -10,20 +12,22 @@ fn main() -> ExitCode {
         arguments.iter().position(|argument| argument == flag).and_then(|at| number(arguments.get(at + 1)?))
     };
     if let Some(seed) = arguments.first().and_then(number) {
-        return report(seed, true);
+        return report(seed, &roost_e2e::sim::run(seed, None), true);
+    }
+    if let Some(seed) = value("--lied") {
+        return report(seed, &roost_e2e::sim::run_lied(seed), true);
     }
     let from = value("--from").unwrap_or(0);
     let count = value("--count").unwrap_or(u64::MAX - from);
     for seed in from..from + count {
-        if report(seed, false) != ExitCode::SUCCESS {
+        if report(seed, &roost_e2e::sim::run(seed, None), false) != ExitCode::SUCCESS {
             return ExitCode::FAILURE;
         }
     }
     ExitCode::SUCCESS
 }
 
-fn report(seed: u64, is_verbose: bool) -> ExitCode {
-    let outcome = roost_e2e::sim::run(seed, None);
+fn report(seed: u64, outcome: &Outcome, is_verbose: bool) -> ExitCode {
     let mut out = std::io::stdout().lock();
     let fine = outcome.verdicts.is_empty();
     if is_verbose || !fine {

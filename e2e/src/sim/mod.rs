@@ -9,6 +9,7 @@ mod chaos;
 mod clock;
 mod device;
 mod judge;
+mod lies;
 mod membership;
 mod network;
 mod plant;
@@ -51,6 +52,10 @@ pub struct Reached {
     pub revoked: u64,
     /// Device files that were copied, or brought back from a backup.
     pub cloned: u64,
+    /// Lies of the server that reached a device.
+    pub lies: u64,
+    /// Devices that will have nothing more of it.
+    pub stopped: u64,
     /// Tokens that ran out on an open socket, or before it opened.
     pub expired: u64,
 }
@@ -62,8 +67,19 @@ impl std::ops::AddAssign for Reached {
         self.rejoins += other.rejoins;
         self.revoked += other.revoked;
         self.cloned += other.cloned;
+        self.lies += other.lies;
+        self.stopped += other.stopped;
         self.expired += other.expired;
     }
+}
+
+/// Runs one seed with a server that lies once, or to one device again and again.
+pub fn run_lied(seed: u64) -> Outcome {
+    let mut world = World::new(seed, None);
+    world.plan_lie();
+    world.chaos();
+    world.heal();
+    world.finish()
 }
 
 /// Runs one seed.

@@ -85,6 +85,9 @@ impl World {
 
     fn notice(&mut self, device: usize, cursor: Cursor, notice: &Notice) {
         self.note(|| format!("device {device} at {cursor}: {notice:?}"));
+        if self.lie.is_some_and(|lie| lie.to == Some(device)) && notice.is_suspicion() {
+            return; // it is right
+        }
         match notice {
             Notice::Diverged { what } => self.verdict(format!("device {device} accuses an honest server: {what}")),
             Notice::Contradicted { device: other, size } => {

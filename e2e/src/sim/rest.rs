@@ -52,6 +52,9 @@ impl World {
         let members = self.members(&workspace);
         let writes =
             |device: &usize| workspace.roster.scope(self.devices[*device].keys.device_id()) == Some(Scope::ReadWrite);
+        let (stopped, members): (Vec<usize>, Vec<usize>) =
+            members.into_iter().partition(|device| self.has_noticed(*device));
+        self.reached.stopped += stopped.len() as u64;
         let writers: Vec<usize> = members.iter().copied().filter(writes).collect();
         let marks: Vec<Mark> = writers.iter().flat_map(|device| self.devices[*device].marks.clone()).collect();
         let mut first = None;
@@ -66,7 +69,7 @@ impl World {
             if !view.synced || has_work {
                 self.verdict(format!("device {device} did not come to rest: {view:?}"));
             }
-            if view.seen_by != view.others {
+            if view.seen_by != view.others && stopped.is_empty() {
                 self.verdict(format!("device {device} knows of {} of {} who read it all", view.seen_by, view.others));
             }
             if (log, cursor, root) != (workspace.log(), workspace.tail(), workspace.frontier.root()) {

@@ -112,6 +112,7 @@ impl World {
             self.judge_reader(who);
         }
         if self.devices[device].is_connected {
+            let message = self.lied(device, message);
             self.at(at, Happening::ToDevice { device, socket, bytes: message.encode() });
         }
     }

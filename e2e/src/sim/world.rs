@@ -20,6 +20,7 @@ use super::chaos::Fault;
 use super::clock::{EPOCH_MS, SimClock, WorldTime};
 use super::device::Device;
 use super::judge::{JudgedStore, Verdicts};
+use super::lies::Lie;
 use super::membership::Revocations;
 use super::plant::Plant;
 use super::random::Random;
@@ -91,6 +92,7 @@ pub struct World {
     pub is_healing: bool,
     pub backup: Option<MemoryStore>,
     pub was_restored: bool,
+    pub lie: Option<Lie>,
     /// How often a device told how far it has read.
     pub seen: u64,
     /// Two processes wrote as one device.
@@ -139,6 +141,7 @@ impl World {
             backup: None,
             was_restored: false,
             was_cloned: false,
+            lie: None,
             seen: 0,
             revocations: Revocations::default(),
             links: Vec::new(),

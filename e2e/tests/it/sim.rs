@@ -2,10 +2,12 @@
 
 use std::time::Instant;
 
-use roost_e2e::sim::{Plant, Reached, run};
+use roost_e2e::sim::{Plant, Reached, run, run_lied};
 
 /// Fresh seeds each run of the suite goes through; `ROOST_SIM_FROM` moves on to others.
 const SEEDS: u64 = 300;
+/// Worlds with a server that lies.
+const LIES: u64 = 100;
 /// Each planted bug must be found within so many.
 const SEEDS_TO_FIND: u64 = 300;
 
@@ -30,6 +32,27 @@ fn nothing_is_lost_and_everything_comes_to_rest() {
     println!(
         "figure: sim {SEEDS} seeds from {from}, {events} events, {entries} entries, {reached:?}, 0 wrong, {a_minute:.0} seeds a minute"
     );
+}
+
+#[test]
+fn a_lying_server_is_noticed_or_does_no_harm() {
+    let from = std::env::var("ROOST_SIM_FROM").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut reached = Reached::default();
+    for seed in from..from + LIES {
+        let outcome = run_lied(seed);
+        assert!(
+            outcome.verdicts.is_empty(),
+            "seed {seed}: {:#?}\nthe last lines:\n{}\nsee it again: cargo run -p roost-e2e --bin sim -- --lied {seed}",
+            outcome.verdicts,
+            outcome.last_lines.join("\n")
+        );
+        reached += outcome.reached;
+    }
+    println!(
+        "figure: {} lies of a server in {LIES} worlds: {} devices stopped syncing, {} logs were given a new id, everyone else came to rest with nothing lost",
+        reached.lies, reached.stopped, reached.replaced
+    );
+    assert!(reached.lies > LIES / 2 && reached.stopped > 0, "{reached:?}");
 }
 
 #[test]
