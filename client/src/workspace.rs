@@ -59,9 +59,9 @@ pub struct Status {
     pub seen_by: usize,
     /// The server contradicted itself: sync has stopped, the evidence is kept.
     pub diverged: bool,
-    /// How often another device signed that it read another log than this one: the server shows them different ones, or
-    /// one of the devices was tampered with. Compare their codes ([`Workspace::compare_code`]).
-    pub contradicted: u64,
+    /// Devices that signed that they read another log than this one. If the server lost history, it heals once they are
+    /// back; else it shows them different ones. Compare codes ([`Workspace::compare_code`]).
+    pub contradicted: Vec<DeviceId>,
     /// The roster has two branches.
     pub forked: bool,
     /// Entries whose content was put aside.
@@ -151,7 +151,7 @@ impl Workspace {
                 others: view.others,
                 seen_by: view.seen_by,
                 diverged: view.diverged,
-                contradicted: replica.store().contradictions().unwrap_or(0),
+                contradicted: replica.contradicted().unwrap_or_default(),
                 forked: view.forked,
                 quarantined: replica.store().quarantined().unwrap_or(0),
                 blocked: view.blocked,

@@ -101,8 +101,8 @@ fn judge(status: &Status) -> Result<(), Failure> {
             "the server contradicted itself: sync has stopped and the evidence is kept; do not delete this folder";
         return Err(Failure::attention("diverged", what));
     }
-    if status.contradicted > 0 {
-        let what = "another device has read another log than this one: the server shows you different ones, or a device was tampered with; compare the codes of roost status";
+    if !status.contradicted.is_empty() {
+        let what = "another device has read another log than this one: if the server was restored, this ends when that device is back; else compare the codes of roost status on both, and do not trust the server if they differ";
         return Err(Failure::attention("contradicted", what));
     }
     if status.quarantined > 0 {

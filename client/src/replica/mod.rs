@@ -21,7 +21,7 @@ use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::codec::CodecError;
 use roost_shared::wire::http::{Base64, CreateWorkspace, ProposeLog};
 use roost_shared::wire::message::{ClientMessage, Hello, Item, Seen, ServerMessage, Token};
-use roost_shared::{Code, Cursor, DocumentId, Envelope, LogId};
+use roost_shared::{Code, Cursor, DeviceId, DocumentId, Envelope, LogId};
 
 use self::contain::OpenDocument;
 pub use self::documents::EditError;
@@ -345,6 +345,13 @@ impl Replica {
     /// Documents that changed since the last call.
     pub fn take_changed(&mut self) -> Vec<DocumentId> {
         std::mem::take(&mut self.changed)
+    }
+
+    /// Devices of the workspace that signed another root of this log than this one has.
+    pub fn contradicted(&self) -> Result<Vec<DeviceId>, StoreError> {
+        let roster = self.held().roster();
+        let devices = self.store.contradictions()?;
+        Ok(devices.into_iter().filter(|device| roster.scope(*device).is_some()).collect())
     }
 
     /// How sync stands.

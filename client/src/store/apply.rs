@@ -89,7 +89,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::E
                 "UPDATE workspace SET log = ?1, authors_of = ?1, frontier = ?2, own_seq = 0",
                 &[&log.0, &Frontier::default().encode()],
             )?;
-            for table in ["leaf", "author", "outbox", "inbox", "risk"] {
+            for table in ["leaf", "author", "outbox", "inbox", "risk", "contradiction"] {
                 run(&format!("DELETE FROM {table}"), &[])?;
             }
             run("DELETE FROM record WHERE branch = 1", &[])?;

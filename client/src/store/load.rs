@@ -153,9 +153,11 @@ impl Store {
         Ok(self.connection.query_row("SELECT epoch_top FROM workspace", [], |row| row.get(0))?)
     }
 
-    /// Devices that signed another root than this one has.
-    pub fn contradictions(&self) -> Result<u64, StoreError> {
-        Ok(self.connection.query_row("SELECT count(*) FROM contradiction", [], |row| unsigned(row, 0))?)
+    /// Devices that signed another root of this log than this one has.
+    pub fn contradictions(&self) -> Result<Vec<DeviceId>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT DISTINCT device FROM contradiction")?;
+        let devices = statement.query_map([], |row| row.get(0).map(DeviceId))?.collect::<Row<_>>()?;
+        Ok(devices)
     }
 
     /// How many entries were put aside, and saved changes left out.

@@ -96,7 +96,8 @@ CREATE TABLE seen (
     at_ms  INTEGER NOT NULL       -- by the server's clock
 ) STRICT, WITHOUT ROWID;
 
--- Devices that signed another root of the log than this one has at that size.
+-- Devices that signed another root of this log than this one has at that size. A new log id settles it: a server that
+-- lost history shows two logs until one of the two devices has told it so.
 CREATE TABLE contradiction (
     device BLOB NOT NULL,
     size   INTEGER NOT NULL,

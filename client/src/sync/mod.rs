@@ -4,6 +4,7 @@
 //! `inbox` entries in, `outbox` edits out, [`resync`] the one answer to every refusal, [`fork`] two rosters.
 
 mod backoff;
+mod chain;
 pub mod event;
 pub mod fork;
 mod inbox;
@@ -16,68 +17,19 @@ pub mod step;
 use std::collections::BTreeMap;
 
 use roost_shared::hash::Hash;
-use roost_shared::roster::{ChainError, Record, Roster, Scope};
+use roost_shared::roster::{Record, Scope};
 use roost_shared::tree::Frontier;
 use roost_shared::wire::http::LogLife;
 use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, DeviceId, LogId, WorkspaceId};
 
 use self::backoff::Backoff;
+pub use self::chain::Chain;
 pub use self::event::{Event, OutboxRow};
 use self::outbox::Outbox;
 use self::resync::Stage;
 use self::seen::SeenAt;
 pub use self::step::{Effect, Notice, SealAt, Step, Write};
-
-/// A roster with the records that made it.
-#[derive(Debug, Clone)]
-pub struct Chain {
-    records: Vec<Record>,
-    roster: Roster,
-}
-
-impl Chain {
-    /// Before genesis.
-    pub const fn empty(workspace: WorkspaceId) -> Self {
-        Self { records: Vec::new(), roster: Roster::empty(workspace) }
-    }
-
-    /// From genesis.
-    pub fn verify(workspace: WorkspaceId, records: Vec<Record>) -> Result<Self, ChainError> {
-        let roster = Roster::verify(workspace, &records)?;
-        Ok(Self { records, roster })
-    }
-
-    /// The roster after the last record.
-    pub const fn roster(&self) -> &Roster {
-        &self.roster
-    }
-
-    /// All of them.
-    pub fn records(&self) -> &[Record] {
-        &self.records
-    }
-
-    /// Takes the next record in.
-    pub fn push(&mut self, record: Record) -> Result<(), ChainError> {
-        self.roster.apply(&record)?;
-        self.records.push(record);
-        Ok(())
-    }
-
-    /// How many records, from genesis on, the two chains share.
-    fn shared_with(&self, other: &Self) -> usize {
-        self.records
-            .iter()
-            .zip(&other.records)
-            .take_while(|(ours, theirs)| ours.as_bytes() == theirs.as_bytes())
-            .count()
-    }
-
-    fn starts_with(&self, other: &Self) -> bool {
-        self.shared_with(other) == other.records.len()
-    }
-}
 
 /// The last entry of an author under one log id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

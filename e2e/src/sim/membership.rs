@@ -18,6 +18,7 @@ use roost_shared::{Code, DeviceId, LogId};
 use super::chaos::Fault;
 use super::clock::SimClock;
 use super::device::Device;
+use super::plant::Plant;
 use super::world::{Happening, SERVER, World, new_store, wait};
 
 /// Devices at the most.
@@ -221,7 +222,14 @@ impl World {
             device: joiner.device.device_id(),
             now_ms: self.now(),
         };
-        wait(self.store.redeem(redeem)).map_err(|refusal| refusal.code)?;
+        let is_withdrawn = self.revocations.since_ms.contains_key(&invite.keys().device_id());
+        let redeemed = wait(self.store.redeem(redeem));
+        if !(is_withdrawn && self.plant == Some(Plant::WithdrawnLinkOpens)) {
+            redeemed.map_err(|refusal| refusal.code)?;
+        }
+        if is_withdrawn {
+            self.verdict("a link that was withdrawn let someone in".to_owned());
+        }
         let ends = self.links.iter().find(|(link, _)| link.invite().link_hash() == invite.link_hash());
         if ends.is_some_and(|(_, not_after_ms)| self.now() > *not_after_ms) {
             self.verdict("a link that had run out let someone in".to_owned());

@@ -90,6 +90,8 @@ impl World {
         }
         match notice {
             Notice::Diverged { what } => self.verdict(format!("device {device} accuses an honest server: {what}")),
+            // It lost history: two logs, until one who knows the other is back.
+            Notice::Contradicted { .. } if self.was_restored => {}
             Notice::Contradicted { device: other, size } => {
                 self.verdict(format!("device {device} says that {other} read another log of {size} entries"));
             }

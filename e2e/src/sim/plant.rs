@@ -33,11 +33,13 @@ pub enum Plant {
     LinksNeverEnd,
     /// To the server, who was a reader once stays one.
     OnceAReader,
+    /// The server takes a link that was withdrawn.
+    WithdrawnLinkOpens,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::AckBeforeCommit,
         Self::CursorAheadOfBytes,
         Self::ResendUnderNewNumber,
@@ -53,5 +55,6 @@ impl Plant {
         Self::TokensNeverEnd,
         Self::LinksNeverEnd,
         Self::OnceAReader,
+        Self::WithdrawnLinkOpens,
     ];
 }

@@ -64,10 +64,14 @@ impl World {
                 continue;
             };
             let (view, has_work) = (replica.view(), replica.has_work());
+            let contradicted = replica.contradicted().unwrap_or_default();
             let (log, cursor, root) =
                 (replica.machine().log().id, replica.machine().log().cursor(), replica.machine().log().frontier.root());
             if !view.synced || has_work {
                 self.verdict(format!("device {device} did not come to rest: {view:?}"));
+            }
+            if !contradicted.is_empty() {
+                self.verdict(format!("device {device} still contradicts {contradicted:?}"));
             }
             if view.seen_by != view.others && stopped.is_empty() {
                 self.verdict(format!("device {device} knows of {} of {} who read it all", view.seen_by, view.others));

@@ -1,0 +1,54 @@
+//! A roster, and the records that made it.
+
+use roost_shared::WorkspaceId;
+use roost_shared::roster::{ChainError, Record, Roster};
+
+/// A roster with the records that made it.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    records: Vec<Record>,
+    roster: Roster,
+}
+
+impl Chain {
+    /// Before genesis.
+    pub const fn empty(workspace: WorkspaceId) -> Self {
+        Self { records: Vec::new(), roster: Roster::empty(workspace) }
+    }
+
+    /// From genesis.
+    pub fn verify(workspace: WorkspaceId, records: Vec<Record>) -> Result<Self, ChainError> {
+        let roster = Roster::verify(workspace, &records)?;
+        Ok(Self { records, roster })
+    }
+
+    /// The roster after the last record.
+    pub const fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// All of them.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Takes the next record in.
+    pub fn push(&mut self, record: Record) -> Result<(), ChainError> {
+        self.roster.apply(&record)?;
+        self.records.push(record);
+        Ok(())
+    }
+
+    /// How many records, from genesis on, the two chains share.
+    pub(super) fn shared_with(&self, other: &Self) -> usize {
+        self.records
+            .iter()
+            .zip(&other.records)
+            .take_while(|(ours, theirs)| ours.as_bytes() == theirs.as_bytes())
+            .count()
+    }
+
+    pub(super) fn starts_with(&self, other: &Self) -> bool {
+        self.shared_with(other) == other.records.len()
+    }
+}
