@@ -49,7 +49,7 @@ impl World {
     pub fn has_noticed(&self, device: usize) -> bool {
         let view = self.devices[device].replica.as_ref().map(|replica| replica.view());
         let lie = self.lie.filter(|lie| lie.to == Some(device));
-        lie.zip(view).is_some_and(|(lie, view)| view.diverged || lie.is_stubborn && !view.online)
+        lie.zip(view).is_some_and(|(lie, view)| view.diverged || lie.is_stubborn && !view.synced)
     }
 
     /// The message as the device hears it.
