@@ -104,6 +104,24 @@ pub enum Command {
         #[arg(long, env = "ROOST_PASSCODE_STDIN")]
         passcode_stdin: bool,
     },
+    /// What was ever written into a document, newest first; or what it was at one time
+    History {
+        /// The document's name
+        document: String,
+        /// Show it as it was: a version that history lists, or a time such as 2026-11-21T09:30:00Z
+        #[arg(long, env = "ROOST_AT")]
+        at: Option<String>,
+        /// Make it what it was then, by an edit; needs --at
+        #[arg(long, requires = "at")]
+        restore: bool,
+    },
+    /// Take back this device's last edit of a document; what others wrote since stays
+    Undo {
+        /// The document's name
+        document: String,
+    },
+    /// Look whether everything on this device is in order, without the server
+    Doctor,
     /// Who is in the workspace, and who was
     Devices,
     /// Send a device away; what is written from then on it cannot open

@@ -66,6 +66,11 @@ async fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
                 Command::Replay(replay) => commands::replay(cli, output, replay).await,
                 Command::Sync { wait, watch } => commands::sync(cli, output, *wait, *watch).await,
                 Command::Status => commands::status(cli, output).await,
+                Command::History { document, at, restore } => {
+                    commands::history(cli, output, document, at.as_deref(), *restore).await
+                }
+                Command::Undo { document } => commands::undo(cli, output, document).await,
+                Command::Doctor => commands::doctor(cli, output).await,
                 Command::Digest { document } => commands::digest(cli, output, document).await,
                 Command::Serve(_) => Ok(()),
             }

@@ -6,6 +6,7 @@ use roost_shared::hash::Hash;
 use tokio::sync::broadcast;
 
 use crate::error::Error;
+use crate::replica::{EditError, Replica};
 use crate::workspace::Workspace;
 
 /// A handle on one document. Cheap to clone.
@@ -41,6 +42,19 @@ impl Document {
         self.id
     }
 
+    pub(crate) const fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    pub(crate) fn turn(
+        &self,
+        turn: impl FnOnce(&mut Replica, DocumentId) -> Result<bool, EditError>,
+    ) -> Result<bool, Error> {
+        let turned = self.workspace.with(|replica| turn(replica, self.id))?;
+        self.workspace.poke();
+        Ok(turned)
+    }
+
     /// Looks at it. `look` must not edit: use [`Document::edit`].
     pub fn read<T>(&self, look: impl FnOnce(&LoroDoc) -> T) -> Result<T, Error> {
         Ok(self.workspace.with(|replica| replica.read(self.id, look))?)
@@ -54,6 +68,12 @@ impl Document {
         let edited = self.workspace.with(|replica| replica.edit(self.id, edit))?;
         self.workspace.poke();
         Ok(edited)
+    }
+
+    /// The schema version it is at: the app's newest, or, until a rewrite of it ran, the one before that. An app whose
+    /// newest version rewrites documents asks before it chooses where to read and write.
+    pub fn schema(&self) -> Result<u32, Error> {
+        Ok(self.workspace.with(|replica| replica.schema_of(self.id))?)
     }
 
     /// Its convergence digest.

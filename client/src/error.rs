@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use roost_shared::Code;
 use roost_shared::roster::ChainError;
 
+use crate::collection::CollectionError;
+use crate::history::VersionError;
 use crate::keys::link::{LinkError, PasscodeError};
 use crate::keys::recovery::PhraseError;
-use crate::replica::{EditError, MembershipError};
+use crate::replica::{EditError, MembershipError, OpenError};
+use crate::schema::{Fault, MigrationError, SchemaError};
 use crate::store::StoreError;
 use crate::transport::{AddressError, TransportError};
 
@@ -18,6 +21,24 @@ pub enum Error {
     /// The local store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A step of the app's schema, when the workspace was opened. Nothing is lost: mend the step and open again, or open
+    /// with the app of before.
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    /// A step of the app's schema took longer than the schema's patience.
+    #[error(
+        "a migration was not done in time: nothing is lost; raise the schema's patience, or make its steps cheaper, and open again"
+    )]
+    MigrationTimedOut,
+    /// The schema as it was declared.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A collection.
+    #[error(transparent)]
+    Collection(#[from] CollectionError),
+    /// The document never was at this version, as far as this device knows.
+    #[error(transparent)]
+    Version(#[from] VersionError),
     /// An edit or a look at a document.
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -65,6 +86,15 @@ pub enum Error {
     Closed,
 }
 
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => Self::Store(error),
+            OpenError::Migration(error) => Self::Migration(error),
+        }
+    }
+}
+
 impl Error {
     /// A stable name for the cause; the server's own code where it gave one.
     pub fn code(&self) -> &'static str {
@@ -73,6 +103,13 @@ impl Error {
             | Self::Edit(EditError::Store(error))
             | Self::Membership(MembershipError::Store(error)) => store_code(error),
             Self::Edit(EditError::NoKey) | Self::Membership(MembershipError::NoKey) => "no_key",
+            Self::Migration(error) => error.fault.code(),
+            Self::Collection(error) => error.code(),
+            Self::Version(_) => "version_unknown",
+            Self::MigrationTimedOut => Fault::TimedOut.code(),
+            Self::Schema(_) => "schema_malformed",
+            Self::Edit(EditError::Behind { .. }) => "behind_schema",
+            Self::Edit(EditError::PeerChanged) => "peer_changed",
             Self::Edit(EditError::Loro(_)) => "edit_refused",
             Self::Edit(EditError::TooDeep) => "nested_too_deep",
             Self::Edit(EditError::ReadOnly) => Code::NotAllowed.as_str(),
@@ -119,6 +156,7 @@ const fn store_code(error: &StoreError) -> &'static str {
         StoreError::Io { .. } => "store_unreachable",
         StoreError::Corrupt { .. } => "store_corrupt",
         StoreError::Newer(_) => "store_newer",
+        StoreError::Backup { .. } => "backup_unsound",
         StoreError::Full => "disk_full",
         StoreError::Sqlite(_) => "store_failed",
     }

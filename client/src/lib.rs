@@ -4,20 +4,25 @@
 //! that stores bytes it cannot read keeps the devices in step.
 //!
 //! Begin at [`Roost::builder`]. A [`Workspace`] holds [`Document`]s; an edit is durable here when
-//! [`Document::edit`] returns, and durable on the server when [`Status::on_server`] says so.
+//! [`Document::edit`] returns, and durable on the server when [`Status::on_server`] says so. A [`Collection`] holds
+//! records of one type; [`schema`] says how documents of an older release become those of this one.
 //!
 //! Below that face: [`replica`] is one workspace without IO, driven by the worker over real sockets and by a
 //! simulator over simulated ones; [`sync`] is its every decision, pure; [`store`] its one SQLite file.
 
+mod canonical;
 pub mod clock;
+mod collection;
 mod document;
 mod error;
+mod history;
 pub mod join;
 pub mod keys;
 mod membership;
 mod recovery;
 pub mod replica;
 mod roost;
+pub mod schema;
 pub mod store;
 pub mod sync;
 pub mod transport;
@@ -29,15 +34,21 @@ pub use roost_shared::hash::Hash;
 pub use roost_shared::roster::{Scope, Status as DeviceStatus};
 pub use roost_shared::wire::http::{IssuedToken, TokenInfo};
 pub use roost_shared::{Code, DeviceId, DocumentId, WorkspaceId};
+pub use serde_json as json;
 
+pub use crate::collection::{
+    Batch, Change, Changes as RecordChanges, Collection, CollectionError, Conflict, Diff, FieldName, Fields, HookGuard,
+    Live, Merge, Page, Paired, Query, Record, RecordId, Row, Writing, field,
+};
 pub use crate::document::{Changes, Digest, Document};
 pub use crate::error::Error;
+pub use crate::history::{Difference, Revision, Version, VersionError};
 pub use crate::keys::link::ShareLink;
 pub use crate::keys::recovery::RecoveryPhrase;
 pub use crate::membership::{DeviceInfo, NewLink, Sharing};
 pub use crate::roost::{Builder, Roost};
-pub use crate::store::Durability;
-pub use crate::sync::Notice;
+pub use crate::store::{Comparison, Condition, DocumentSchema, Durability, LateEdit, Place};
+pub use crate::sync::{Notice, SyncReport};
 pub use crate::workspace::{Status, Workspace};
 
 /// The README's snippets compile.

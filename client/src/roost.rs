@@ -1,7 +1,10 @@
 //! The way in: open a data directory, then create, open or join workspaces.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use roost_shared::{LogId, WorkspaceId};
 
@@ -12,11 +15,15 @@ use crate::keys::link::ShareLink;
 use crate::keys::recovery::RecoveryPhrase;
 use crate::keys::{EpochKey, KeyPair, Seed, roster};
 use crate::recovery::Recoverer;
-use crate::replica::{Choices, MembershipError, Replica};
+use crate::replica::{MembershipError, Replica};
+use crate::schema::{Progress, Schema};
 use crate::store::{Durability, Identity, Store, StoreError};
 use crate::transport::http::Http;
 use crate::transport::origin;
 use crate::workspace::Workspace;
+
+/// Edits within this time are undone together.
+const UNDO_PAUSE: Duration = Duration::from_secs(1);
 
 /// Settings before anything is opened.
 #[derive(Clone)]
@@ -26,7 +33,10 @@ pub struct Builder {
     allow_http: bool,
     paused: bool,
     admission_key: Option<String>,
-    choices: Choices,
+    schema: Schema,
+    undo_pause: Duration,
+    polling: Option<Duration>,
+    progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -60,7 +70,7 @@ impl Builder {
         self
     }
 
-    /// Opens workspaces without syncing, until [`Workspace::resume`].
+    /// Opens workspaces without syncing, until [`Workspace::resume`]; so does one that was paused before.
     #[must_use]
     pub const fn paused(mut self, paused: bool) -> Self {
         self.paused = paused;
@@ -74,16 +84,39 @@ impl Builder {
         self
     }
 
-    /// The app's schema version, and the lowest that may read what this one writes.
+    /// Edits of this device that follow on each other within this time are undone together: one second, unless this says
+    /// otherwise.
     #[must_use]
-    pub const fn schema(mut self, version: u32, reader_min: u32) -> Self {
-        self.choices = Choices { schema: version, reader_min };
+    pub const fn undo_pause(mut self, pause: Duration) -> Self {
+        self.undo_pause = pause;
+        self
+    }
+
+    /// Looks at the server every so often, rather than to keep a socket open: for apps that need not know at once.
+    #[must_use]
+    pub const fn poll_every(mut self, every: Duration) -> Self {
+        self.polling = Some(every);
+        self
+    }
+
+    /// The app's schema. Documents are brought to its newest version when a workspace is opened.
+    #[must_use]
+    pub fn schema(mut self, schema: Schema) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// Told how far migrations are, while a workspace is opened.
+    #[must_use]
+    pub fn on_progress(mut self, told: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        self.progress = Some(Arc::new(told));
         self
     }
 
     /// Opens the directory; makes it if it is not there. Never needs the network.
-    #[expect(clippy::unused_async, reason = "migrations at open will wait for blocking work; callers already await")]
+    #[expect(clippy::unused_async, reason = "callers await whatever opens")]
     pub async fn open(self) -> Result<Roost, Error> {
+        self.schema.check()?;
         let dir = &self.data_dir;
         std::fs::create_dir_all(dir).map_err(|source| StoreError::Io { path: dir.clone(), source })?;
         Ok(Roost { settings: Arc::new(self) })
@@ -99,7 +132,10 @@ impl Roost {
             allow_http: false,
             paused: false,
             admission_key: None,
-            choices: Choices::default(),
+            schema: Schema::default(),
+            undo_pause: UNDO_PAUSE,
+            polling: None,
+            progress: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -141,14 +177,32 @@ impl Roost {
             return Err(none());
         }
         let (roost, store) = (self.clone(), self.store(id)?);
+        let patience = self.settings.schema.patience_at_most();
+        let given_up = Arc::new(AtomicBool::new(false));
+        let is_given_up = Arc::clone(&given_up);
         let opened = tokio::task::spawn_blocking(move || {
-            Replica::open(store, Arc::clone(&roost.settings.clock), roost.settings.choices)
+            let settings = &roost.settings;
+            let mut watch = |progress: Progress| {
+                if let Some(told) = &settings.progress {
+                    told(progress);
+                }
+                if is_given_up.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            Replica::open_watched(store, Arc::clone(&settings.clock), settings.schema.clone(), &mut watch)
         });
-        let replica = opened.await.map_err(|_| Error::Closed)??.ok_or_else(none)?;
+        // A step that hangs keeps nobody waiting; when it ends after all, what it did is not saved.
+        let Ok(opened) = tokio::time::timeout(patience, opened).await else {
+            given_up.store(true, Ordering::Relaxed);
+            return Err(Error::MigrationTimedOut);
+        };
+        let mut replica = opened.map_err(|_| Error::Closed)??.ok_or_else(none)?;
+        replica.poll_every(self.settings.polling.map(|every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX)));
+        let is_paused = self.settings.paused || replica.store().is_paused()?;
+        replica.set_undo_pause(u64::try_from(self.settings.undo_pause.as_millis()).unwrap_or(u64::MAX));
         let http = Http::new(&replica.identity().server, self.settings.admission_key.clone())?;
         let workspace = Workspace::start(replica, http, Arc::clone(&self.settings.clock));
-        if !self.settings.paused {
-            workspace.resume().await?;
+        if !is_paused {
+            workspace.start_sync().await?;
         }
         Ok(workspace)
     }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use roost_shared::roster::Record;
-use roost_shared::wire::http::{CreateWorkspace, TokenIs};
+use roost_shared::wire::http::TokenIs;
 use roost_shared::wire::message::{ClientMessage, ServerMessage, Token};
 use roost_shared::{Code, DocumentId};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::clock::Clock;
+use crate::collection::Told;
 use crate::error::Error;
 use crate::join::Joiner;
 use crate::keys::KeyPair;
@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) view: watch::Sender<View>,
     pub(crate) notices: broadcast::Sender<Notice>,
     pub(crate) changed: broadcast::Sender<DocumentId>,
+    pub(crate) told: broadcast::Sender<Arc<Told>>,
     /// The last thing that went wrong on the way to the server, for people.
     pub(crate) trouble: Mutex<Option<TransportError>>,
 }
@@ -51,6 +52,13 @@ impl Shared {
         }
         for document in replica.take_changed() {
             let _ = self.changed.send(document);
+        }
+        let (records, resets) = replica.take_record_changes();
+        for (document, collection) in resets {
+            let _ = self.told.send(Arc::new(Told::Any(document, collection)));
+        }
+        if !records.is_empty() {
+            let _ = self.told.send(Arc::new(Told::Changed(records)));
         }
         let view = replica.view();
         self.view.send_if_modified(|held| std::mem::replace(held, view) != view);
@@ -124,6 +132,8 @@ impl Worker {
                         if let Some(socket) = self.socket.take() {
                             socket.close().await;
                         }
+                        self.commands.close();
+                        let _ = self.event(Event::Pause).await; // whoever waits for sync looks again
                         return;
                     }
                 },
@@ -158,6 +168,9 @@ impl Worker {
     /// The store failed: nothing was lost, and nothing goes on until it works again.
     fn rest(&mut self, error: &StoreError) {
         tracing::error!(%error, "the local store failed; trying again");
+        if matches!(error, StoreError::Full) {
+            let _ = self.shared.notices.send(Notice::StorageFull);
+        }
         self.socket = None;
         self.requests.abort_all();
         self.is_resting = true;
@@ -247,7 +260,7 @@ impl Worker {
             }
             Output::Carry { records, create } => {
                 let http = self.http.clone();
-                self.request(async move { Event::Carried(carry(&http, &records, &create).await) });
+                self.request(async move { Event::Carried(http.carry(&records, &create).await) });
             }
             Output::Rejoin(invite) => self.rejoin(invite),
             Output::Post(record) => {
@@ -370,28 +383,5 @@ async fn heard(socket: &mut Option<Socket>) -> Heard {
     match socket {
         Some(socket) => socket.heard().await,
         None => std::future::pending().await,
-    }
-}
-
-/// Brings the server what it lost; whether it took anything.
-async fn carry(http: &Http, records: &[Record], create: &CreateWorkspace) -> Result<bool, Code> {
-    let mut took = false;
-    for record in records {
-        match http.post_record(record).await {
-            Ok(_) => took = true,
-            Err(error) => match error.code() {
-                Some(Code::RosterMoved | Code::RosterInvalid) => {} // it has this one, or another in its place
-                Some(Code::NotFound) => return http.create(create).await.map(|_| true).or_else(exists),
-                code => return Err(code.unwrap_or(Code::RetryLater)),
-            },
-        }
-    }
-    Ok(took)
-}
-
-fn exists(error: TransportError) -> Result<bool, Code> {
-    match error.code() {
-        Some(Code::WorkspaceExists) => Ok(true), // another device was first
-        code => Err(code.unwrap_or(Code::RetryLater)),
     }
 }

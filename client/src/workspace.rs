@@ -1,5 +1,8 @@
 //! A workspace on this device: its documents, and how sync stands. Who is in it: `membership`.
 
+use std::any::{Any, TypeId};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +13,11 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::collection::{Collection, Hooks, Record, Told};
 use crate::document::Document;
 use crate::error::Error;
 use crate::replica::{Output, Replica};
+use crate::store::{DocumentSchema, LateEdit};
 use crate::sync::{Notice, View};
 use crate::transport::http::Http;
 use crate::worker::{Command, Shared, Worker};
@@ -35,6 +40,8 @@ struct Inner {
     http: Http,
     workspace: WorkspaceId,
     device: DeviceId,
+    /// The hooks of each type of record.
+    hooks: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 /// How a workspace stands. `saved here` needs no field: a commit that returned is saved.
@@ -66,10 +73,45 @@ pub struct Status {
     pub forked: bool,
     /// Entries whose content was put aside.
     pub quarantined: u64,
+    /// The schema version that a document here needs, where this app's is older: update the app. What is written here
+    /// of such a document stays here, what others write in it waits.
+    pub behind: Option<u32>,
+    /// Values of records that were hidden by another device's ([`Workspace::conflicts`]).
+    pub conflicts: u64,
+    /// Edits that missed a rewrite and wait for the app to look at them ([`Workspace::late_edits`]).
+    pub late_edits: usize,
     /// Why the server does not let this device in.
     pub blocked: Option<Code>,
     /// What last went wrong on the way to the server.
     pub trouble: Option<String>,
+}
+
+thread_local! {
+    /// The workspaces that this thread is in the middle of an edit, a look or a hook of.
+    static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread uses a workspace.
+struct Inside;
+
+impl Inside {
+    /// An app that uses a workspace within one of its own edits would wait for itself for ever.
+    fn enter(workspace: usize) -> Self {
+        INSIDE.with_borrow_mut(|inside| {
+            assert!(
+                !inside.contains(&workspace),
+                "a workspace was used within one of its own edits, looks or hooks: use the document or the batch they are given"
+            );
+            inside.push(workspace);
+        });
+        Self
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        INSIDE.with_borrow_mut(Vec::pop);
+    }
 }
 
 impl Workspace {
@@ -81,6 +123,7 @@ impl Workspace {
             clock,
             notices: broadcast::Sender::new(NOTICES_MAX),
             changed: broadcast::Sender::new(NOTICES_MAX),
+            told: broadcast::Sender::new(NOTICES_MAX),
             trouble: Mutex::new(None),
         });
         let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
@@ -88,7 +131,8 @@ impl Workspace {
         // What the store still had to merge.
         let _ = commands.try_send(Command::Poke);
         let worker = Mutex::new(Some(worker));
-        Self { inner: Arc::new(Inner { shared, commands, worker, http, workspace, device }) }
+        let hooks = Mutex::default();
+        Self { inner: Arc::new(Inner { shared, commands, worker, http, workspace, device, hooks }) }
     }
 
     /// The workspace's id.
@@ -112,6 +156,7 @@ impl Workspace {
     }
 
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Replica) -> T) -> T {
+        let _inside = Inside::enter(Arc::as_ptr(&self.inner.shared).addr());
         let mut replica = self.inner.shared.replica.lock();
         let done = work(&mut replica);
         self.inner.shared.publish(&mut replica);
@@ -130,9 +175,31 @@ impl Workspace {
         Ok(Document::new(self.clone(), id))
     }
 
+    /// The collection of this type of record. Its first use on a device reads the whole document once.
+    pub fn collection<T: Record>(&self) -> Result<Collection<T>, Error> {
+        Collection::open(self)
+    }
+
     /// The documents the workspace lists, by name.
     pub fn documents(&self) -> Result<Vec<(DocumentId, String)>, Error> {
         Ok(self.with(Replica::names)?)
+    }
+
+    /// How the documents the workspace lists stand with schema versions.
+    pub fn document_schemas(&self) -> Result<Vec<(DocumentId, DocumentSchema)>, Error> {
+        let schema_of = |replica: &mut Replica, id| Ok((id, replica.store().document_schema(id)?));
+        self.with(|replica| replica.names()?.into_iter().map(|(id, _)| schema_of(replica, id)).collect())
+    }
+
+    /// Edits of content that a rewrite had moved already, by devices that had not met the rewrite. They are kept where
+    /// they were made. An app looks at them, brings over what it wants with an edit, and then forgets them.
+    pub fn late_edits(&self) -> Result<Vec<LateEdit>, Error> {
+        Ok(self.with(|replica| replica.late_edits())?)
+    }
+
+    /// The app has dealt with these.
+    pub fn forget_late_edits(&self, seen: &[LateEdit]) -> Result<(), Error> {
+        Ok(self.with(|replica| replica.forget_late(seen))?)
     }
 
     /// How things stand now.
@@ -154,6 +221,9 @@ impl Workspace {
                 contradicted: replica.contradicted().unwrap_or_default(),
                 forked: view.forked,
                 quarantined: replica.store().quarantined().unwrap_or(0),
+                behind: replica.behind().unwrap_or(None),
+                conflicts: replica.store().count_conflicts().unwrap_or(0),
+                late_edits: replica.late_edits().map_or(0, |late| late.len()),
                 blocked: view.blocked,
                 trouble,
             }
@@ -165,13 +235,27 @@ impl Workspace {
         self.inner.shared.view.subscribe()
     }
 
-    /// What happens from now on. Dropping the receiver ends the subscription; one that lags loses the oldest.
+    /// What happens from now on: [`Notice`] says what there is and when it comes. Dropping the receiver ends the subscription; one that lags loses the oldest.
     pub fn events(&self) -> broadcast::Receiver<Notice> {
         self.inner.shared.notices.subscribe()
     }
 
     pub(crate) fn changed(&self) -> broadcast::Receiver<DocumentId> {
         self.inner.shared.changed.subscribe()
+    }
+
+    pub(crate) fn told(&self) -> broadcast::Receiver<Arc<Told>> {
+        self.inner.shared.told.subscribe()
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.inner.shared.clock)
+    }
+
+    pub(crate) fn hooks<T: Record>(&self) -> Arc<Hooks<T>> {
+        let mut hooks = self.inner.hooks.lock();
+        let held = hooks.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(Hooks::<T>::default()));
+        Arc::clone(held).downcast().unwrap_or_default()
     }
 
     /// Waits until everything here is durable on the server and everything there is here.
@@ -188,19 +272,28 @@ impl Workspace {
                 if holds(&self.status()) {
                     return Ok(());
                 }
+                if self.inner.commands.is_closed() {
+                    return Err(Error::Closed);
+                }
                 views.changed().await.map_err(|_| Error::Closed)?;
             }
         };
         tokio::time::timeout(timeout, waiting).await.map_err(|_| Error::TimedOut)?
     }
 
-    /// Syncs in the background from now on.
+    /// Syncs in the background from now on, also after a restart.
     pub async fn resume(&self) -> Result<(), Error> {
+        self.with(|replica| replica.set_paused(false))?;
+        self.start_sync().await
+    }
+
+    pub(crate) async fn start_sync(&self) -> Result<(), Error> {
         self.inner.commands.send(Command::Start).await.map_err(|_| Error::Closed)
     }
 
-    /// Stops syncing until [`Workspace::resume`]. Edits go on, and are kept.
+    /// Stops syncing until [`Workspace::resume`], also after a restart. Edits go on, and are kept.
     pub async fn pause(&self) -> Result<(), Error> {
+        self.with(|replica| replica.set_paused(true))?;
         self.inner.commands.send(Command::Pause).await.map_err(|_| Error::Closed)
     }
 

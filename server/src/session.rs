@@ -106,8 +106,12 @@ struct Live {
     may_append: bool,
     documents: Option<HashSet<DocumentId>>,
     roster: u64,
-    /// How often anyone told how far it has read, as of the last look.
+    /// How far this device said it has read, while the last it said is being kept: one at a time, the latest waits.
+    seeing: Option<Option<Seen>>,
+    /// How often anyone told how far it has read; as of the last look, and whether one is under way.
     seen: u64,
+    looked: u64,
+    looking: bool,
     /// How far the others have read, as far as this device was told.
     told: HashMap<DeviceId, (LogId, u64)>,
     cursor: Cursor,
@@ -171,7 +175,7 @@ impl Session {
             }
             (State::Live(live), ClientMessage::Append(append)) => live.append(append),
             (State::Live(_), ClientMessage::Renew { token }) => vec![Effect::Renew(token.0)],
-            (State::Live(live), ClientMessage::Seen(seen)) if seen.device == live.device => vec![Effect::See(seen)],
+            (State::Live(live), ClientMessage::Seen(seen)) if seen.device == live.device => live.see(seen),
             (State::Live(_), ClientMessage::Seen(_)) => self.fail(Code::BadMessage, "a Seen of another device"),
             // Presence is not served yet (Welcome.capabilities says so); a device that sends it is not wrong.
             (State::Live(_), ClientMessage::Ephemeral { .. }) => Vec::new(),
@@ -199,7 +203,10 @@ impl Live {
             may_append: admission.may_append,
             documents: hello.documents.as_ref().map(|documents| documents.iter().copied().collect()),
             roster: workspace.roster.version(),
+            seeing: None,
             seen: 0,
+            looked: 0,
+            looking: false,
             told: HashMap::new(),
             cursor: Cursor(hello.cursor),
             tail,
@@ -235,21 +242,23 @@ impl Live {
             Event::Woken(wake) => {
                 self.tail = self.tail.max(wake.tail);
                 let mut effects = Vec::from_iter(self.read());
-                if wake.seen > self.seen {
-                    self.seen = wake.seen;
-                    effects.push(Effect::ReadSeen);
-                }
+                self.seen = self.seen.max(wake.seen);
+                effects.extend(self.look());
                 if wake.roster > self.roster {
                     self.roster = wake.roster;
                     effects.push(Effect::Check);
                 }
                 effects
             }
-            Event::Seen(Ok(all)) => self.tell(all),
+            Event::Saw(_) => self.seeing.take().flatten().map_or_else(Vec::new, |latest| self.see(latest)),
+            Event::Seen(seen) => {
+                self.looking = false;
+                let mut effects = seen.map_or_else(|_| Vec::new(), |all| self.tell(all));
+                effects.extend(self.look());
+                effects
+            }
             // The rest were dealt with before they came here, or need nothing.
-            Event::Saw(_)
-            | Event::Seen(Err(_))
-            | Event::Renewed(_)
+            Event::Renewed(_)
             | Event::Checked(_)
             | Event::Message(_)
             | Event::Admitted(_)
@@ -258,6 +267,24 @@ impl Live {
             | Event::Drain { .. }
             | Event::Page(Err(_)) => Vec::new(),
         }
+    }
+
+    /// One at a time, however fast a device talks.
+    fn see(&mut self, seen: Seen) -> Vec<Effect> {
+        if let Some(latest) = &mut self.seeing {
+            *latest = Some(seen);
+            return Vec::new();
+        }
+        self.seeing = Some(None);
+        vec![Effect::See(seen)]
+    }
+
+    fn look(&mut self) -> Option<Effect> {
+        if self.looking || self.looked >= self.seen {
+            return None;
+        }
+        (self.looking, self.looked) = (true, self.seen);
+        Some(Effect::ReadSeen)
     }
 
     /// What is news to this device.

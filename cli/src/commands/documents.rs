@@ -1,7 +1,7 @@
 //! Documents: work offline, durable on return. Text lives in the root text `text`, data in the root map `root`.
 
 use roost::loro::{LoroDoc, LoroMap, LoroResult, LoroValue, ValueOrContainer};
-use roost::{Document, Workspace};
+use roost::{Document, DocumentId, DocumentSchema, Workspace};
 use serde_json::{Value, json};
 
 use super::offline;
@@ -11,7 +11,7 @@ use crate::output::{Failure, Output, exactly, line};
 /// The root text of a document.
 pub const TEXT: &str = "text";
 /// The root map of a document.
-const ROOT: &str = "root";
+pub const ROOT: &str = "root";
 
 pub async fn docs(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let documents = offline(cli).await?.documents()?;
@@ -21,8 +21,18 @@ pub async fn docs(cli: &Cli, output: &Output) -> Result<(), Failure> {
 }
 
 /// Documents as JSON.
-pub fn list(documents: &[(roost::DocumentId, String)]) -> Vec<Value> {
+fn list(documents: &[(DocumentId, String)]) -> Vec<Value> {
     documents.iter().map(|(id, name)| json!({ "id": id, "name": name })).collect()
+}
+
+/// The same, with the schema version of the newest app that wrote each, and the lowest that may read it.
+pub fn with_schemas(documents: &[(DocumentId, String)], schemas: &[(DocumentId, DocumentSchema)]) -> Vec<Value> {
+    let mut listed = list(documents);
+    for (object, (_, schema)) in listed.iter_mut().zip(schemas) {
+        object["schema"] = json!(schema.written);
+        object["reader_min"] = json!(schema.reader_min);
+    }
+    listed
 }
 
 pub async fn get(cli: &Cli, document: &str, path: Option<&str>) -> Result<(), Failure> {
@@ -92,7 +102,7 @@ pub async fn digest(cli: &Cli, output: &Output, document: &str) -> Result<(), Fa
 }
 
 /// The workspace goes along: it holds the store's lock.
-async fn open(cli: &Cli, document: &str) -> Result<(Workspace, Document), Failure> {
+pub async fn open(cli: &Cli, document: &str) -> Result<(Workspace, Document), Failure> {
     let workspace = offline(cli).await?;
     let document = workspace.document(document)?;
     Ok((workspace, document))

@@ -2,19 +2,26 @@
 
 mod demo;
 mod devices;
+mod doctor;
 mod documents;
+mod history;
 mod membership;
 mod recovery;
 mod replay;
 mod syncing;
 mod tokens;
 
+use std::time::Duration;
+
+use roost::schema::Schema;
 use roost::{Durability, Roost, Workspace};
 use roost_server::config::Settings;
 
 pub use self::demo::demo;
 pub use self::devices::{devices, links, rename, revoke, set_scope, unlink};
+pub use self::doctor::doctor;
 pub use self::documents::{cat, delete, digest, docs, get, insert, set};
+pub use self::history::{history, undo};
 pub use self::membership::{init, join, share};
 pub use self::recovery::recovery;
 pub use self::replay::replay;
@@ -43,6 +50,8 @@ async fn roost(cli: &Cli, paused: bool) -> Result<Roost, Failure> {
         DurabilityArg::Power => Durability::Power,
     };
     let roost = Roost::builder(&cli.data_dir)
+        .schema(Schema::raw())
+        .undo_pause(Duration::ZERO) // a command is an edit
         .paused(paused)
         .allow_http(cli.allow_http)
         .durability(durability)

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::devices::{object_of, seen_of};
-use super::documents::list;
+use super::documents::with_schemas;
 use super::online;
 use crate::args::Cli;
 use crate::output::{Failure, Output};
@@ -118,7 +118,8 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let _ = workspace
         .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
         .await;
-    let (status, documents, devices) = (workspace.status(), workspace.documents()?, workspace.devices());
+    let (status, devices) = (workspace.status(), workspace.devices());
+    let (documents, schemas) = (workspace.documents()?, workspace.document_schemas()?);
     let (id, device, scope, server) = (workspace.id(), workspace.device(), workspace.scope(), workspace.server());
     let code = workspace.compare_code();
     workspace.close().await;
@@ -139,7 +140,8 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
         "quarantined": status.quarantined,
         "diverged": status.diverged,
         "compare_code": code,
-        "documents": list(&documents),
+        "late_edits": status.late_edits,
+        "documents": with_schemas(&documents, &schemas),
         "devices": described,
     });
     let mut text = format!("workspace {id} on {server}\n{}\ncompare code {code}", line_of(&status));

@@ -6,7 +6,7 @@ use loro::{LoroDoc, VersionVector};
 use roost_shared::hash::Hash;
 use roost_shared::limits::{SNAPSHOT_MAX, UPDATE_MAX};
 use roost_shared::plaintext::{Compression, Head};
-use roost_shared::{DeviceId, DocumentId, Kind, Seq};
+use roost_shared::{DeviceId, DocumentId, Kind, LogId, Seq};
 
 /// An entry's part of a blob.
 pub(super) struct Part {
@@ -14,6 +14,9 @@ pub(super) struct Part {
     pub(super) kind: Kind,
     /// How many processes died while they imported it.
     pub(super) deaths: u32,
+    pub(super) author: DeviceId,
+    pub(super) author_seq: u64,
+    pub(super) log: LogId,
     pub(super) head: Head,
     pub(super) body: Vec<u8>,
 }
@@ -24,6 +27,8 @@ pub(super) struct Blob {
     pub(super) kind: Kind,
     pub(super) deaths: u32,
     pub(super) schema: u32,
+    pub(super) reader_min: u32,
+    pub(super) author: DeviceId,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -42,7 +47,7 @@ impl Blob {
         let seqs: Vec<Seq> = parts.iter().map(|part| part.seq).collect();
         let bad = |reason| Err(seqs.iter().map(|seq| (*seq, reason)).collect());
         let Some(first) = parts.first() else { return Err(Bad::new()) };
-        let (kind, head) = (first.kind, first.head.clone());
+        let (kind, author, head) = (first.kind, first.author, first.head.clone());
         let deaths = parts.iter().map(|part| part.deaths).max().unwrap_or(0);
         let in_order = parts.iter().zip(0..).all(|(part, number)| {
             part.kind == kind && part.head.part == number && part.head == Head { part: number, ..head.clone() }
@@ -54,10 +59,23 @@ impl Blob {
         }
         let whole: Vec<u8> = parts.into_iter().flat_map(|part| part.body).collect();
         match decompress(whole, head.compression, max) {
-            Some(bytes) => Ok(Self { seqs, kind, deaths, schema: head.schema, bytes }),
+            Some(bytes) => {
+                let (schema, reader_min) = (head.schema, head.reader_min);
+                Ok(Self { seqs, kind, deaths, schema, reader_min, author, bytes })
+            }
             None => bad("it does not decompress within its limit"),
         }
     }
+}
+
+/// Who wrote under which peer id: whoever first brought operations of it.
+pub(super) fn peers(blobs: &[Blob]) -> Vec<(u64, DeviceId)> {
+    let mut peers = Vec::new();
+    for blob in blobs.iter().filter(|blob| blob.kind == Kind::Update) {
+        let Ok(meta) = LoroDoc::decode_import_blob_meta(&blob.bytes, false) else { continue };
+        peers.extend(meta.partial_end_vv.keys().map(|peer| (*peer, blob.author)));
+    }
+    peers
 }
 
 fn decompress(bytes: Vec<u8>, compression: Compression, max: usize) -> Option<Vec<u8>> {

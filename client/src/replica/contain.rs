@@ -12,6 +12,7 @@ use loro::{ExportMode, ID, IdSpan, LoroDoc, LoroError, LoroValue, VersionVector}
 use roost_shared::limits::NESTING_MAX;
 
 use super::digest::digest;
+use super::touched::spans_since;
 use crate::store::DocumentRow;
 
 /// Documents up to this size are proven after every import; it takes a millisecond.
@@ -28,26 +29,49 @@ pub(super) struct OpenDocument {
     pub(super) changes: usize,
     pub(super) change_bytes: usize,
     pub(super) snapshot_bytes: usize,
+    /// When it was used last, in uses of any.
+    pub(super) used: u64,
+    /// Whether it is on the disk whose peer id it writes under.
+    pub(super) is_signed: bool,
+    /// The schema version whose steps looked at all of it.
+    pub(super) migrated: u32,
     /// Bytes of others since Loro last wrote all of it out, and how many it wrote.
     unproven_bytes: usize,
     proven_bytes: usize,
 }
 
 /// What Loro did not take.
-#[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("Loro refuses it: {0}")]
-    Loro(#[from] LoroError),
-    #[error("it is nested deeper than {NESTING_MAX}")]
+    Loro(LoroError),
     TooDeep,
-    #[error("it holds no history")]
     Shallow,
+}
+
+impl From<LoroError> for Refusal {
+    fn from(error: LoroError) -> Self {
+        Self::Loro(error)
+    }
 }
 
 /// Why a document did not come back.
 pub(super) enum Broken<E> {
     Refused(E),
     Panicked(Box<dyn Any + Send>),
+}
+
+impl Broken<Refusal> {
+    /// As a person who asks why an entry was put aside is told.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::Loro(error)) => {
+                tracing::warn!(%error, "Loro refuses an entry");
+                "Loro refuses it"
+            }
+            Self::Refused(Refusal::TooDeep) => "it is nested too deep",
+            Self::Refused(Refusal::Shallow) => "it is a snapshot without its history",
+            Self::Panicked(_) => "Loro panics on it",
+        }
+    }
 }
 
 /// What an import brought.
@@ -81,6 +105,9 @@ impl OpenDocument {
             changes: 0,
             change_bytes: 0,
             snapshot_bytes: 0,
+            used: 0,
+            is_signed: false,
+            migrated: 0,
             unproven_bytes: 0,
             proven_bytes: 0,
         }
@@ -148,11 +175,7 @@ impl OpenDocument {
     /// What the document holds beyond `before`, within the limit of depth.
     pub(super) fn update_since(&self, before: &VersionVector) -> Result<Vec<u8>, Refusal> {
         let update = self.loro.export(ExportMode::updates(before)).map_err(LoroError::from)?;
-        let now = self.loro.oplog_vv();
-        let spans = now.iter().filter_map(|(peer, end)| {
-            let start = before.get(peer).copied().unwrap_or(0);
-            (start < *end).then(|| IdSpan::new(*peer, start, *end))
-        });
+        let spans = spans_since(&self.loro, before);
         // A level of a value takes a byte at the least.
         let may_nest = update.len() > NESTING_MAX;
         if spans.into_iter().any(|span| is_deep(&self.loro, span, may_nest)) {

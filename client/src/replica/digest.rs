@@ -6,11 +6,13 @@
 use loro::{LoroDoc, LoroValue, VersionVector};
 use roost_shared::hash::Hash;
 
+use crate::canonical::canonical;
+
 /// The digest and the version it stands for, as `peer:counter` pairs.
 pub(super) fn digest(loro: &LoroDoc) -> (Hash, Vec<(u64, i32)>) {
     let version = sorted(&loro.oplog_vv());
     let mut out = Vec::new();
-    value(&without_empty_roots(loro.get_deep_value()), &mut out);
+    canonical(&without_empty_roots(loro.get_deep_value()), &mut out);
     for (peer, counter) in &version {
         out.extend_from_slice(&peer.to_be_bytes());
         out.extend_from_slice(&counter.to_be_bytes());
@@ -39,38 +41,5 @@ fn is_empty(value: &LoroValue) -> bool {
         LoroValue::Map(map) => map.is_empty(),
         LoroValue::Double(number) => *number == 0.0, // an untouched counter
         LoroValue::Bool(_) | LoroValue::I64(_) | LoroValue::Binary(_) | LoroValue::Container(_) => false,
-    }
-}
-
-/// A tag byte, then the length where it varies, then the bytes; map keys in order.
-fn value(value: &LoroValue, out: &mut Vec<u8>) {
-    let mut tagged = |tag: u8, bytes: &[u8]| {
-        out.push(tag);
-        out.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-        out.extend_from_slice(bytes);
-    };
-    match value {
-        LoroValue::Null => tagged(0, &[]),
-        LoroValue::Bool(flag) => tagged(1, &[u8::from(*flag)]),
-        LoroValue::Double(number) => tagged(2, &number.to_bits().to_be_bytes()),
-        LoroValue::I64(number) => tagged(3, &number.to_be_bytes()),
-        LoroValue::Binary(bytes) => tagged(4, bytes),
-        LoroValue::String(text) => tagged(5, text.as_bytes()),
-        LoroValue::Container(id) => tagged(6, id.to_string().as_bytes()),
-        LoroValue::List(list) => {
-            tagged(7, &(list.len() as u64).to_be_bytes());
-            for item in list.iter() {
-                self::value(item, out);
-            }
-        }
-        LoroValue::Map(map) => {
-            tagged(8, &(map.len() as u64).to_be_bytes());
-            let mut keys: Vec<_> = map.iter().collect();
-            keys.sort_by(|one, other| one.0.cmp(other.0));
-            for (key, item) in keys {
-                self::value(&LoroValue::from(key.as_str()), out);
-                self::value(item, out);
-            }
-        }
     }
 }

@@ -3,15 +3,16 @@
 use std::convert::Infallible;
 use std::panic::resume_unwind;
 
-use loro::{CommitOptions, LoroDoc, LoroError};
+use loro::{LoroDoc, LoroError};
 use roost_shared::DocumentId;
 use roost_shared::limits::NESTING_MAX;
 use roost_shared::roster::Scope;
 
 use super::Replica;
-use super::contain::{Broken, Refusal, contained};
+use super::contain::{Broken, contained};
+use crate::keys::EpochKey;
 use crate::store::StoreError;
-use crate::sync::{Event, Write};
+use crate::sync::Write;
 
 /// The root map that lists documents in the index.
 const INDEX_ROOT: &str = "documents";
@@ -32,6 +33,17 @@ pub enum EditError {
     /// The first epoch's key is not here, on which names hang.
     #[error("this device holds no key for names yet: let it sync once")]
     NoKey,
+    /// A newer app rewrote the document.
+    #[error(
+        "a newer version of the app rewrote this document (schema {needs}): update the app; what you wrote is kept"
+    )]
+    Behind {
+        /// The schema version that reads it.
+        needs: u32,
+    },
+    /// Two devices that write as one peer diverge for ever.
+    #[error("the edit sets a peer id: leave it to Roost")]
+    PeerChanged,
     /// This device may only read.
     #[error("this device may only read this workspace")]
     ReadOnly,
@@ -50,57 +62,31 @@ impl Replica {
         });
         let (open, (looked, is_same)) = looked.unwrap_or_else(goes_on);
         if is_same {
-            self.open.insert(id, open);
+            self.keep(id, open);
         }
         Ok(looked)
     }
 
-    /// One commit: what `edit` does to the document is durable when this returns, or was not done.
-    pub fn edit<T>(
-        &mut self,
-        id: DocumentId,
-        edit: impl FnOnce(&LoroDoc) -> Result<T, LoroError>,
-    ) -> Result<T, EditError> {
-        let now_s = i64::try_from(self.clock.now_ms() / 1_000).unwrap_or(0);
-        let schema = self.choices.schema;
-        if self.scope() == Some(Scope::Read) {
-            return Err(EditError::ReadOnly);
+    /// The document that lists the others.
+    pub(super) fn index(&self) -> Option<DocumentId> {
+        self.ring.first().map(EpochKey::index_document)
+    }
+
+    /// Seconds since 1970, for the history.
+    pub(super) fn now_s(&self) -> i64 {
+        i64::try_from(self.clock.now_ms() / 1_000).unwrap_or(0)
+    }
+
+    /// What a document is called; None if that did not reach this device yet.
+    pub(super) fn name_of(&mut self, id: DocumentId) -> Result<Option<String>, StoreError> {
+        if !self.names.contains_key(&id) {
+            match self.names() {
+                Ok(names) => self.names.extend(names),
+                Err(EditError::Store(error)) => return Err(error),
+                Err(_) => return Ok(None), // no key yet, or the list does not load
+            }
         }
-        // Loro has no way back, so what is not saved goes with the open document; that holds for a panic of the app too.
-        let edited = contained(self.take_open(id)?, |open| {
-            let before = open.loro.oplog_vv();
-            let edited = edit(&open.loro);
-            open.loro.commit_with(CommitOptions::new().timestamp(now_s));
-            let done = edited?;
-            let update = match before.includes_vv(&open.loro.oplog_vv()) {
-                true => None,
-                false => Some(open.update_since(&before)?),
-            };
-            Ok((done, update))
-        });
-        let (mut open, (done, update)) = match edited {
-            Ok(edited) => edited,
-            Err(Broken::Refused(Refusal::Loro(error))) => return Err(error.into()),
-            Err(Broken::Refused(Refusal::TooDeep | Refusal::Shallow)) => return Err(EditError::TooDeep),
-            Err(Broken::Panicked(panic)) => resume_unwind(panic),
-        };
-        let Some(update) = update else {
-            self.open.insert(id, open);
-            return Ok(done);
-        };
-        self.store.commit(id, &update, schema)?;
-        open.grew(update.len());
-        self.open.insert(id, open);
-        self.changed.push(id);
-        self.compact_soon(id);
-        let step = self.machine.handle(self.clock.monotonic_ms(), Event::Edited);
-        debug_assert!(step.writes.is_empty(), "an edit alone changes nothing in the machine's tables");
-        for effect in step.effects {
-            // Sealing is work of its own; nothing else follows from an edit.
-            let output = self.output(effect);
-            debug_assert!(output.is_none(), "an edit alone sends nothing");
-        }
-        Ok(done)
+        Ok(self.names.get(&id).cloned())
     }
 
     /// Rows were met: open documents learn what the log has of them now.
@@ -124,6 +110,7 @@ impl Replica {
     pub fn named(&mut self, name: &str) -> Result<DocumentId, EditError> {
         let first = self.ring.first().ok_or(EditError::NoKey)?;
         let (id, index) = (first.named_document(name), first.index_document());
+        self.names.insert(id, name.to_owned());
         let key = id.to_string();
         let is_listed = self.contain(index, |open| Ok(open.loro.get_map(INDEX_ROOT).get(&key).is_some()))?;
         if !is_listed && self.scope() == Some(Scope::ReadWrite) {

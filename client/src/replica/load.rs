@@ -9,6 +9,8 @@ use crate::store::{DocumentRow, Risk, StoreError};
 
 /// Seconds within which one device's commits share a timestamp in the history.
 const HISTORY_GRAIN_S: i64 = 60;
+/// Documents that are held in memory.
+const OPEN_MAX: usize = 32;
 /// Changes beside the snapshot after which a new one is made.
 const CHANGES_MAX: usize = 1_000;
 /// Their bytes, where they also outweigh the snapshot.
@@ -21,16 +23,28 @@ impl Replica {
     /// Opens a document, if it is not open. A fresh peer id each time: reuse would be silent divergence.
     pub(super) fn load(&mut self, id: DocumentId) -> Result<&mut OpenDocument, EditError> {
         if !self.open.contains_key(&id) {
-            let open = match self.store.document(id)? {
+            let mut open = match self.store.document(id)? {
                 Some(row) => self.fill(id, row)?,
                 None => OpenDocument::new(),
             };
+            open.migrated = self.store.document_schema(id)?.migrated;
             open.loro.set_peer_id(self.clock.random_peer())?;
             open.loro.set_record_timestamp(true);
             open.loro.set_change_merge_interval(HISTORY_GRAIN_S);
-            self.open.insert(id, open);
+            self.keep(id, open);
         }
         self.open.get_mut(&id).ok_or_else(not_open)
+    }
+
+    /// Keeps a document open. Everything in it is saved: the one that was not used for longest makes room.
+    pub(super) fn keep(&mut self, id: DocumentId, mut open: OpenDocument) {
+        self.uses += 1;
+        open.used = self.uses;
+        self.open.insert(id, open);
+        if self.open.len() > OPEN_MAX {
+            let oldest = self.open.iter().min_by_key(|(_, open)| open.used).map(|(id, _)| *id);
+            oldest.map(|id| self.open.remove(&id));
+        }
     }
 
     /// The same, out of the map: it is put back if all goes well, and loaded anew if not.
@@ -49,7 +63,7 @@ impl Replica {
             Broken::Refused(error) => EditError::Loro(error),
             Broken::Panicked(_) => EditError::Unreadable("Loro panics on it".to_owned()),
         })?;
-        self.open.insert(id, open);
+        self.keep(id, open);
         Ok(done)
     }
 
@@ -107,7 +121,7 @@ impl Replica {
         tracing::error!(document = %id, "{} of {} saved changes do not load: they are kept in the file", bad.len(), row.changes.len());
         self.store.leave_out(&bad)?;
         // What is left is saved as one, lest it be the sum of them that does not load.
-        self.open.insert(id, open);
+        self.keep(id, open);
         match self.snapshot(id) {
             Ok(()) => self.open.remove(&id).ok_or_else(not_open),
             Err(EditError::Store(error)) => Err(error.into()),

@@ -141,6 +141,11 @@ impl Replica {
         self.contain(document, |open| Ok(digest::digest(&open.loro)))
     }
 
+    /// Whether sync is paused, also after a restart.
+    pub fn set_paused(&mut self, paused: bool) -> Result<(), StoreError> {
+        self.store.set_paused(paused)
+    }
+
     /// Where the workspace is kept from the next opening on.
     pub fn set_server(&mut self, server: &str) -> Result<(), StoreError> {
         self.store.set_server(server)

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use roost_shared::plaintext::{Head, PlaintextError};
-use roost_shared::{DeviceId, DocumentId, Envelope, Kind, Seq};
+use roost_shared::{DeviceId, DocumentId, Envelope, Kind, LogId, Seq};
 
-use super::blob::{Bad, Blob, Part, blob_key, cover};
-use super::contain::{Broken, Refusal, contained};
+use super::blob::{Bad, Blob, Part, blob_key, cover, peers};
+use super::contain::{Refusal, contained};
 use super::load::DEATHS_MAX;
 use super::{EditError, Replica};
 use crate::keys::seal;
@@ -19,10 +19,27 @@ const MERGE_BYTES: usize = 4 * 1024 * 1024;
 enum Looked {
     Part(Box<Part>),
     Waits,
+    /// Written for a newer schema: kept until the app is updated.
+    Behind(u32),
     Bad(&'static str),
 }
 
+/// A blob of which parts are missing.
+struct Unfinished {
+    parts: u64,
+    author: DeviceId,
+    log: LogId,
+    /// The author_seq of its last part.
+    until: u64,
+}
+
 impl Replica {
+    /// Merges all that can be merged.
+    pub(super) fn merge_all(&mut self) -> Result<(), StoreError> {
+        while self.merge()? {}
+        Ok(())
+    }
+
     /// Merges what waits, up to a size; whether there may be more.
     pub(super) fn merge(&mut self) -> Result<bool, StoreError> {
         let rows = self.store.inbox(MERGE_BYTES)?;
@@ -41,7 +58,7 @@ impl Replica {
 
     fn merge_document(&mut self, document: DocumentId, rows: Vec<InboxRow>) -> Result<(), StoreError> {
         let (mut waiting, mut bad, mut blobs) = (Vec::new(), Bad::new(), Vec::new());
-        let mut unfinished = BTreeMap::new();
+        let (mut unfinished, mut needs) = (BTreeMap::new(), 0);
         let mut assemble = |parts, bad: &mut Bad| match Blob::assemble(parts) {
             Ok(blob) => blobs.push(blob),
             Err(seqs) => bad.extend(seqs),
@@ -50,27 +67,50 @@ impl Replica {
             let seq = row.seq;
             match self.look(row) {
                 (_, Looked::Waits) => waiting.push((seq, None)),
+                (_, Looked::Behind(reader_min)) => {
+                    waiting.push((seq, None));
+                    needs = needs.max(reader_min);
+                }
                 (_, Looked::Bad(reason)) => bad.push((seq, reason)),
                 (_, Looked::Part(part)) if part.head.parts == 1 => assemble(vec![*part], &mut bad),
-                (author, Looked::Part(part)) => {
-                    let blob = blob_key(author, document, part.head.blob);
-                    unfinished.insert(blob, u64::from(part.head.parts));
+                (_, Looked::Part(part)) => {
+                    let blob = blob_key(part.author, document, part.head.blob);
+                    let (author, log, parts) = (part.author, part.log, u64::from(part.head.parts));
+                    let until = part.author_seq + parts - 1 - u64::from(part.head.part);
+                    unfinished.insert(blob, Unfinished { parts, author, log, until });
                     waiting.push((seq, Some(blob)));
                 }
             }
         }
         self.store.wait(&waiting)?;
-        for (blob, count) in unfinished {
-            if self.store.count_parts(&blob)? == count {
+        if needs > self.store.document_schema(document)?.reader_min {
+            self.store.gate(document, needs)?;
+            self.notices.push(Notice::Behind { document, needs });
+        }
+        for (blob, held) in unfinished {
+            if self.store.count_parts(&blob)? < held.parts {
+                // Not while others of its parts may be among what was not looked at.
+                if self.is_over(&held) && !self.store.has_inbox()? {
+                    self.store.drop_parts(&blob)?;
+                }
+            } else {
                 let parts = self.store.parts(&blob)?.into_iter().filter_map(|row| match self.look(row).1 {
                     Looked::Part(part) => Some(*part),
-                    Looked::Waits | Looked::Bad(_) => None,
+                    Looked::Waits | Looked::Behind(_) | Looked::Bad(_) => None,
                 });
                 assemble(parts.collect(), &mut bad);
             }
         }
-        self.put_aside(bad)?;
+        self.put_aside(bad, 0)?;
         self.import_all(document, blobs)
+    }
+
+    /// An author's entries have no gaps: when it wrote on and parts are missing, it gave the blob up, and sealed what it
+    /// held anew.
+    fn is_over(&self, held: &Unfinished) -> bool {
+        let log = self.machine.log();
+        let last = log.authors.get(&held.author).map_or(0, |author| author.last);
+        held.log != log.authors_of || last >= held.until
     }
 
     fn look(&self, row: InboxRow) -> (DeviceId, Looked) {
@@ -88,11 +128,14 @@ impl Replica {
         let Ok(plaintext) = seal::plaintext(key, envelope) else {
             return Looked::Bad("its body does not open");
         };
-        let kind = envelope.header().kind;
+        let header = envelope.header();
+        let kind = header.kind;
         match Head::parse(&plaintext) {
-            // Written for a newer schema: kept until the app is updated.
-            Ok((head, _)) if head.reader_min > self.choices.schema => Looked::Waits,
-            Ok((head, body)) => Looked::Part(Box::new(Part { seq, kind, deaths, body: body.to_vec(), head })),
+            Ok((head, _)) if !self.schema.reads(head.reader_min) && !self.takes_all => Looked::Behind(head.reader_min),
+            Ok((head, body)) => {
+                let (author, author_seq, log) = (header.author, header.author_seq, header.log);
+                Looked::Part(Box::new(Part { seq, kind, deaths, author, author_seq, log, body: body.to_vec(), head }))
+            }
             // A newer app wrote it: kept until this one is updated.
             Err(PlaintextError::Format(_) | PlaintextError::Compression(_)) => Looked::Waits,
             Err(_) => Looked::Bad("its plaintext is malformed"),
@@ -112,7 +155,7 @@ impl Replica {
                 self.import(document, std::slice::from_ref(&blob))?
             };
             if let Err(reason) = imported {
-                self.put_aside(blob.seqs.into_iter().map(|seq| (seq, reason)).collect())?;
+                self.put_aside(blob.seqs.into_iter().map(|seq| (seq, reason)).collect(), blob.reader_min)?;
             }
         }
         Ok(())
@@ -141,6 +184,7 @@ impl Replica {
         };
         let (snapshots, updates): (Vec<&Blob>, Vec<&Blob>) = blobs.iter().partition(|blob| blob.kind == Kind::Snapshot);
         let is_sound = !self.unsound.contains(&document);
+        let before = open.loro.oplog_vv();
         let imported = contained(open, |open| {
             let snapshots: Vec<&[u8]> = snapshots.iter().map(|blob| &blob.bytes[..]).collect();
             let taken = open.take_in(&snapshots, updates.iter().map(|blob| blob.bytes.clone()).collect())?;
@@ -158,10 +202,7 @@ impl Replica {
                 self.unsound.insert(document);
                 return self.import_marked(document, blobs);
             }
-            Err(Broken::Refused(Refusal::TooDeep)) => return Ok(Err("it is nested too deep")),
-            Err(Broken::Refused(Refusal::Shallow)) => return Ok(Err("it is a snapshot without its history")),
-            Err(Broken::Refused(Refusal::Loro(_))) => return Ok(Err("Loro refuses it")),
-            Err(Broken::Panicked(_)) => return Ok(Err("Loro panics on it")),
+            Err(broken) => return Ok(Err(broken.reason())),
         };
         if taken.is_pending {
             tracing::warn!(%document, "an update depends on one that is not here");
@@ -171,6 +212,8 @@ impl Replica {
             log_vv: open.log_vv.clone(),
             edited: !open.log_vv.includes_vv(&open.loro.oplog_vv()),
             schema: blobs.iter().map(|blob| blob.schema).max().unwrap_or(0),
+            reader_min: blobs.iter().map(|blob| blob.reader_min).max().unwrap_or(0),
+            peers: peers(blobs),
             done: blobs.iter().flat_map(|blob| blob.seqs.iter().copied()).collect(),
             changes: taken.changes,
         };
@@ -178,9 +221,12 @@ impl Replica {
         for change in &merged.changes {
             open.grew(change.len());
         }
-        self.open.insert(document, open);
+        self.keep(document, open);
         if !merged.changes.is_empty() {
             self.changed.push(document);
+            self.find_conflicts(document, &before)?;
+            self.follow_schema(document, &before, false)?;
+            self.follow_changes(document, false)?;
         }
         self.compact_soon(document);
         Ok(Ok(()))
@@ -195,11 +241,11 @@ impl Replica {
         }
     }
 
-    fn put_aside(&mut self, bad: Bad) -> Result<(), StoreError> {
+    fn put_aside(&mut self, bad: Bad, reader_min: u32) -> Result<(), StoreError> {
         if bad.is_empty() {
             return Ok(());
         }
-        self.store.put_aside(&bad)?;
+        self.store.put_aside(&bad, reader_min)?;
         self.notices.extend(bad.into_iter().map(|(seq, reason)| Notice::Quarantined { seq, reason }));
         Ok(())
     }

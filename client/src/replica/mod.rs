@@ -4,60 +4,47 @@
 //! [`Replica::handle`] and each [`Replica::work`] the process may die, and everything goes on from the store.
 
 mod blob;
+mod collections;
+mod conflicts;
 mod contain;
 mod digest;
 mod documents;
+mod edit;
+mod history;
 mod load;
 mod membership;
 mod merge;
+mod migrate;
+mod output;
+mod rewrite;
+mod round;
 mod seal;
+mod touched;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use roost_shared::proof::{self, Challenge};
-use roost_shared::roster::{Record, Scope};
-use roost_shared::wire::PROTOCOL;
+use roost_shared::roster::Scope;
 use roost_shared::wire::codec::CodecError;
-use roost_shared::wire::http::{Base64, CreateWorkspace, ProposeLog};
-use roost_shared::wire::message::{ClientMessage, Hello, Item, Seen, ServerMessage, Token};
-use roost_shared::{Code, Cursor, DeviceId, DocumentId, Envelope, LogId};
+use roost_shared::wire::message::{Item, ServerMessage};
+use roost_shared::{Code, Cursor, DeviceId, DocumentId, Envelope};
 
+use self::collections::InUse;
+pub use self::collections::{CollectionForm, RecordChange};
 use self::contain::OpenDocument;
 pub use self::documents::EditError;
+pub use self::history::RevisionRow;
 pub use self::membership::MembershipError;
+pub use self::migrate::OpenError;
+pub use self::output::Output;
 use crate::clock::Clock;
 use crate::keys::KeyPair;
 use crate::keys::link::Invite;
 use crate::keys::ring::KeyRing;
+use crate::schema::{Progress, Schema};
 use crate::store::{Identity, Store, StoreError};
-use crate::sync::{Chain, Effect, Event, Machine, Notice, SealAt, Step, View, Write};
-
-/// What the outside is to do, in this order.
-#[derive(Debug)]
-pub enum Output {
-    /// Get a token, open a socket; then [`Event::Opened`] or [`Event::Closed`].
-    Connect,
-    /// Close the socket; nothing of it is to be handed in any more.
-    Disconnect,
-    /// Put the token in and say Hello.
-    Hello(Box<Hello>),
-    /// Say this.
-    Send(ClientMessage),
-    /// `POST …/log`; then [`Event::LogGranted`].
-    ProposeLog(ProposeLog),
-    /// Bring the server what it lost; then [`Event::Carried`].
-    Carry {
-        /// The records it may lack, in order.
-        records: Vec<Record>,
-        /// The whole chain, and the log to create the workspace with if it is gone altogether.
-        create: CreateWorkspace,
-    },
-    /// Take the place of this invite in the roster once more; then [`Event::Carried`].
-    Rejoin(Invite),
-    /// Post a roster record; then [`Event::Posted`].
-    Post(Record),
-}
+use crate::sync::{Chain, Event, Machine, Notice, SealAt, Step, SyncReport, View, Write};
 
 /// Work that the replica does by itself, a piece at a time.
 #[derive(Debug, Clone, Copy)]
@@ -65,15 +52,7 @@ enum Work {
     Seal(SealAt),
     Merge,
     AdvanceEpoch,
-}
-
-/// What the app chose when it opened the store.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Choices {
-    /// The app's schema version; written into everything it seals.
-    pub schema: u32,
-    /// The lowest schema version that may read what it seals.
-    pub reader_min: u32,
+    Rewrite(DocumentId),
 }
 
 /// See the module.
@@ -85,19 +64,48 @@ pub struct Replica {
     ring: KeyRing,
     machine: Machine,
     open: HashMap<DocumentId, OpenDocument>,
+    uses: u64,
     /// Documents that Loro cannot write out as a whole any more: they go on, without a local snapshot.
     unsound: HashSet<DocumentId>,
     work: VecDeque<Work>,
     notices: Vec<Notice>,
     changed: Vec<DocumentId>,
-    choices: Choices,
+    schema: Schema,
+    /// Names of documents, as far as they were asked for.
+    names: HashMap<DocumentId, String>,
+    /// Documents that wait for the tail of the log to be rewritten.
+    rewrites: BTreeSet<DocumentId>,
+    /// The one whose rewrite is on its way.
+    rewriting: Option<DocumentId>,
+    /// Edits of this device within this time are undone together.
+    undo_pause_ms: u64,
+    /// The log is about to go: what waits for an update of the app is merged as it is.
+    takes_all: bool,
+    /// Collections in use, by their documents.
+    collections: HashMap<DocumentId, Vec<InUse>>,
+    record_changes: Vec<RecordChange>,
+    /// Since when this device syncs, and what that brought so far; None while all is the same here and there.
+    round: Option<(u64, SyncReport)>,
+    /// Collections whose table was made anew.
+    record_resets: Vec<(DocumentId, Arc<str>)>,
+    polling_ms: Option<u64>,
     is_running: bool,
     is_broken: bool,
 }
 
 impl Replica {
     /// Opens what the store holds; None if it was never filled, or the device has not joined yet.
-    pub fn open(mut store: Store, clock: Arc<dyn Clock>, choices: Choices) -> Result<Option<Self>, StoreError> {
+    pub fn open(store: Store, clock: Arc<dyn Clock>, schema: Schema) -> Result<Option<Self>, OpenError> {
+        Self::open_watched(store, clock, schema, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// The same. Told how far migrations are, `watch` may give them up; what was done by then stays done.
+    pub fn open_watched(
+        mut store: Store,
+        clock: Arc<dyn Clock>,
+        schema: Schema,
+        watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Option<Self>, OpenError> {
         let Some(identity) = store.identity()?.filter(|identity| identity.joined) else { return Ok(None) };
         let seed = u64::from_be_bytes(clock.random());
         let Some(loaded) = store.load(seed)? else { return Ok(None) };
@@ -111,15 +119,27 @@ impl Replica {
             ring,
             machine: Machine::new(loaded),
             open: HashMap::new(),
+            uses: 0,
             unsound: HashSet::new(),
             work: VecDeque::new(),
             notices: Vec::new(),
             changed: Vec::new(),
-            choices,
+            schema,
+            names: HashMap::new(),
+            rewrites: BTreeSet::new(),
+            rewriting: None,
+            undo_pause_ms: 0,
+            takes_all: false,
+            collections: HashMap::new(),
+            record_changes: Vec::new(),
+            round: None,
+            record_resets: Vec::new(),
+            polling_ms: None,
             is_running: false,
             is_broken: false,
         };
         replica.store.count_deaths()?;
+        replica.migrate(watch)?;
         // What was verified before and not yet merged.
         replica.store.look_again()?;
         replica.work.push_back(Work::Merge);
@@ -137,6 +157,8 @@ impl Replica {
         let mut outputs = self.recovered()?;
         let more = self.step(event);
         outputs.extend(self.noting(more)?);
+        self.look_for_rewrites();
+        self.track_round();
         Ok(outputs)
     }
 
@@ -161,9 +183,11 @@ impl Replica {
         self.store.survived()?;
         self.store.look_again()?;
         self.machine = Machine::new(loaded);
+        self.machine.poll_every(self.polling_ms);
         self.open.clear();
         self.work.clear();
         self.work.push_back(Work::Merge);
+        self.migrate_due()?;
         self.is_broken = false;
         let mut outputs = vec![Output::Disconnect];
         if self.is_running {
@@ -223,7 +247,10 @@ impl Replica {
     pub fn work(&mut self) -> Result<Vec<Output>, StoreError> {
         let work = self.work.pop_front();
         let done = self.do_work(work);
-        self.noting(done)
+        let outputs = self.noting(done)?;
+        self.look_for_rewrites();
+        self.track_round();
+        Ok(outputs)
     }
 
     fn do_work(&mut self, work: Option<Work>) -> Result<Vec<Output>, StoreError> {
@@ -242,6 +269,7 @@ impl Replica {
                 self.step(Event::Sealed { rows, left })
             }
             Some(Work::AdvanceEpoch) => self.advance_epoch(),
+            Some(Work::Rewrite(document)) => self.rewrite(document),
         }
     }
 
@@ -252,7 +280,12 @@ impl Replica {
     fn carry_out(&mut self, step: Step) -> Result<Vec<Output>, StoreError> {
         let is_new_log = step.writes.iter().any(|write| matches!(write, Write::NewLog(_)));
         if is_new_log {
-            while self.merge()? {} // what was verified of the old log is merged before its inbox goes
+            // What was verified of the old log is merged before its inbox goes; what newer apps wrote, too.
+            self.store.look_again()?;
+            self.takes_all = true;
+            let merged = self.merge_all();
+            self.takes_all = false;
+            merged?;
         }
         self.store.apply(&step.writes)?;
         let roster_changed =
@@ -264,72 +297,20 @@ impl Replica {
             self.open.clear();
         }
         self.track_met(&step.writes)?;
+        self.track_rewrite(&step.notices);
         self.notices.extend(step.notices);
         let outputs = step.effects.into_iter().filter_map(|effect| self.output(effect)).collect();
         if roster_changed {
             self.refresh_keys()?;
+            self.migrate_due()?;
         }
         Ok(outputs)
     }
 
-    /// What creates the workspace: under our own log id if nothing was ever read of it, else under a new one.
-    fn create_again(&self) -> CreateWorkspace {
-        let log = self.machine.log();
-        let is_first = log.cursor().0 == 0 && log.id != LogId::ZERO;
-        let chain = self.held().records().iter().map(|record| Base64(record.as_bytes().to_vec())).collect();
-        CreateWorkspace { log: if is_first { log.id } else { LogId(self.clock.random()) }, chain }
-    }
-
-    fn output(&mut self, effect: Effect) -> Option<Output> {
-        Some(match effect {
-            Effect::Connect => Output::Connect,
-            Effect::Disconnect => Output::Disconnect,
-            Effect::Send(message) => Output::Send(message),
-            Effect::Post(record) => Output::Post(record),
-            Effect::Seen { log, epoch, size, root } => {
-                let device = self.device.device_id();
-                let text = proof::seen(self.identity.workspace, device, log, epoch, size, root);
-                let signature = self.device.sign(&text);
-                let seen = Seen { device, log, epoch, size: size.0, root, at_ms: 0, signature };
-                Output::Send(ClientMessage::Seen(seen))
-            }
-            Effect::Rejoin => Output::Rejoin(self.identity.invite.clone()?),
-            Effect::Hello { nonce, log, cursor, root } => {
-                let challenge = Challenge {
-                    nonce: &nonce,
-                    audience: &self.identity.server,
-                    workspace: self.identity.workspace,
-                    device: self.device.device_id(),
-                };
-                Output::Hello(Box::new(Hello {
-                    protocol: PROTOCOL,
-                    token: Token(String::new()),
-                    proof: self.device.sign(&challenge.hello()),
-                    workspace: self.identity.workspace,
-                    device: self.device.device_id(),
-                    log,
-                    cursor: cursor.0,
-                    root,
-                    documents: None,
-                }))
-            }
-            Effect::ProposeLog { old, cursor, root } => {
-                Output::ProposeLog(ProposeLog { old, proposed: LogId(self.clock.random()), cursor: cursor.0, root })
-            }
-            Effect::Carry { records } => Output::Carry { records, create: self.create_again() },
-            Effect::Seal(at) => {
-                self.work.push_back(Work::Seal(at));
-                return None;
-            }
-            Effect::Merge => {
-                self.work.push_back(Work::Merge);
-                return None;
-            }
-            Effect::AdvanceEpoch => {
-                self.work.push_back(Work::AdvanceEpoch);
-                return None;
-            }
-        })
+    /// Looks at the server every so often, rather than to keep a socket open.
+    pub fn poll_every(&mut self, every_ms: Option<u64>) {
+        self.polling_ms = every_ms;
+        self.machine.poll_every(every_ms);
     }
 
     /// When [`Event::Tick`] is due, by the clock's monotonic time.
@@ -382,6 +363,11 @@ impl Replica {
     /// What this device may do.
     pub fn scope(&self) -> Option<Scope> {
         self.held().roster().scope(self.device.device_id())
+    }
+
+    /// The app's schema.
+    pub const fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     /// The store, to look at.

@@ -7,6 +7,7 @@ use roost_shared::{DocumentId, Header, Kind};
 
 use super::{EditError, Replica};
 use crate::keys::{EpochKey, seal};
+use crate::schema::gate;
 use crate::store::{SealedRow, StoreError};
 use crate::sync::{OutboxRow, SealAt};
 
@@ -16,10 +17,13 @@ const COMPRESS_FROM: usize = 256;
 const LORO: (u16, u16) = (1, 17);
 
 /// What the log lacks of a document.
-struct Export {
-    kind: Kind,
-    bytes: Vec<u8>,
-    until: VersionVector,
+pub(super) struct Export {
+    pub(super) kind: Kind,
+    pub(super) bytes: Vec<u8>,
+    /// What the log will have of the document; None if that is learned when it is merged.
+    pub(super) until: Option<VersionVector>,
+    /// The lowest schema version that may read the document.
+    pub(super) reader_min: u32,
 }
 
 /// What became of an export.
@@ -60,6 +64,9 @@ impl Replica {
     }
 
     fn export(&mut self, document: DocumentId) -> Result<Exported, StoreError> {
+        if !self.schema.reads(self.store.document_schema(document)?.reader_min) {
+            return Ok(Exported::Left); // what it writes, newer apps would have to repair: it waits for the update
+        }
         let exported = self.contain(document, |open| {
             let until = open.loro.oplog_vv();
             if open.log_vv.includes_vv(&until) {
@@ -74,7 +81,8 @@ impl Replica {
                     .filter(|bytes| bytes.len() <= SNAPSHOT_MAX)
                     .map(|bytes| (Kind::Snapshot, bytes)),
             };
-            Ok(Some(export.map(|(kind, bytes)| Export { kind, bytes, until })))
+            let reader_min = gate::reader_min(&open.loro);
+            Ok(Some(export.map(|(kind, bytes)| Export { kind, bytes, until: Some(until), reader_min })))
         });
         let export = match exported {
             Ok(Some(export)) => export,
@@ -91,7 +99,14 @@ impl Replica {
         Ok(export.map_or(Exported::Left, Exported::Blob))
     }
 
-    fn seal_blob(&self, at: SealAt, key: &EpochKey, document: DocumentId, export: Export, sealed: &mut Vec<SealedRow>) {
+    pub(super) fn seal_blob(
+        &self,
+        at: SealAt,
+        key: &EpochKey,
+        document: DocumentId,
+        export: Export,
+        sealed: &mut Vec<SealedRow>,
+    ) {
         let (compression, bytes) = compress(export.bytes);
         let parts: Vec<&[u8]> = bytes.chunks(PART_MAX).collect();
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
@@ -99,8 +114,8 @@ impl Replica {
         for (part, body) in (0..count).zip(parts) {
             let head = Head {
                 compression,
-                schema: self.choices.schema,
-                reader_min: self.choices.reader_min,
+                schema: self.schema.number(),
+                reader_min: export.reader_min,
                 loro: LORO,
                 part,
                 parts: count,
@@ -120,9 +135,9 @@ impl Replica {
                 nonce: self.clock.random(),
             };
             let envelope = seal::envelope(key, &self.device, header, &head.plaintext(body));
-            let until = (part + 1 == count).then(|| export.until.clone());
+            let until = export.until.clone().filter(|_| part + 1 == count);
             let hash = envelope.hash();
-            let row = OutboxRow { author_seq, document, hash, bytes: envelope.into_bytes() };
+            let row = OutboxRow { author_seq, document, hash, if_tail: None, bytes: envelope.into_bytes() };
             sealed.push(SealedRow { row, until });
         }
     }

@@ -89,9 +89,10 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::E
                 "UPDATE workspace SET log = ?1, authors_of = ?1, frontier = ?2, own_seq = 0",
                 &[&log.0, &Frontier::default().encode()],
             )?;
-            for table in ["leaf", "author", "outbox", "inbox", "risk", "contradiction"] {
+            for table in ["leaf", "author", "outbox", "inbox", "contradiction"] {
                 run(&format!("DELETE FROM {table}"), &[])?;
             }
+            run("DELETE FROM risk WHERE what LIKE 'entry %'", &[])?;
             run("DELETE FROM record WHERE branch = 1", &[])?;
             // The new log may lack anything: what the documents hold is offered again as it is read.
             run("UPDATE document SET log_vv = ?1, edited = 1", &[&VersionVector::default().encode()])

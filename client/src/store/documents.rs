@@ -1,11 +1,11 @@
 //! Documents and what waits to be merged into them.
 
 use loro::VersionVector;
-use roost_shared::{DocumentId, Seq};
+use roost_shared::{DeviceId, DocumentId, Seq};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
 use super::risk::{self, Risk};
-use super::{Store, StoreError, damaged, int, unsigned};
+use super::{Store, StoreError, damaged, int, unsigned, versions};
 
 /// A document as it lies in the store.
 pub struct DocumentRow {
@@ -49,8 +49,25 @@ pub struct Merged {
     pub edited: bool,
     /// The highest schema version met.
     pub schema: u32,
+    /// The lowest that may read it.
+    pub reader_min: u32,
+    /// Who wrote under which peer id.
+    pub peers: Vec<(u64, DeviceId)>,
     /// Entries that are done with.
     pub done: Vec<Seq>,
+}
+
+/// What a commit says of who made it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Signed {
+    /// The schema version of the app.
+    pub schema: u32,
+    /// The lowest that may read the document.
+    pub reader_min: u32,
+    /// The schema version whose steps looked at all of the document, this commit included; 0 if none did.
+    pub migrated: u32,
+    /// The Loro peer that writes for the first time, and its device.
+    pub peer: Option<(u64, DeviceId)>,
 }
 
 impl Store {
@@ -58,7 +75,7 @@ impl Store {
     pub fn document(&self, id: DocumentId) -> Result<Option<DocumentRow>, StoreError> {
         let found = self
             .connection
-            .prepare_cached("SELECT snapshot, log_vv FROM document WHERE id = ?1")?
+            .prepare_cached("SELECT bytes, log_vv FROM document LEFT JOIN snapshot ON document = id WHERE id = ?1")?
             .query_row([id.0], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))
             .optional()?;
         let Some((snapshot, log_vv)) = found else { return Ok(None) };
@@ -93,12 +110,16 @@ impl Store {
     }
 
     /// A commit of the app: durable when this returns.
-    pub fn commit(&mut self, document: DocumentId, update: &[u8], schema: u32) -> Result<(), StoreError> {
+    pub fn commit(&mut self, document: DocumentId, update: &[u8], signed: &Signed) -> Result<(), StoreError> {
         self.transaction(|transaction| {
-            touch(transaction, document, schema)?;
+            touch(transaction, document, signed.schema)?;
             transaction
-                .prepare_cached("UPDATE document SET edited = 1 WHERE id = ?1 AND edited = 0")?
-                .execute([document.0])?;
+                .prepare_cached(
+                    "UPDATE document SET edited = 1, migrated = ?2 WHERE id = ?1 AND (edited = 0 OR migrated <> ?2)",
+                )?
+                .execute(params![document.0, signed.migrated])?;
+            versions::gate(transaction, document, signed.reader_min)?;
+            versions::know_peers(transaction, document, signed.peer.as_slice())?;
             change(transaction, document, update)
         })
     }
@@ -113,7 +134,8 @@ impl Store {
     /// Puts a fresh snapshot in the place of everything it holds; `rest` is what it cannot hold yet.
     pub fn compact(&mut self, document: DocumentId, snapshot: &[u8], rest: Option<&[u8]>) -> Result<(), StoreError> {
         self.transaction(|transaction| {
-            transaction.execute("UPDATE document SET snapshot = ?2 WHERE id = ?1", params![document.0, snapshot])?;
+            let put = "INSERT OR REPLACE INTO snapshot (document, bytes) VALUES (?1, ?2)";
+            transaction.prepare_cached(put)?.execute(params![document.0, snapshot])?;
             transaction.execute("DELETE FROM change WHERE document = ?1 AND left_out = 0", [document.0])?;
             rest.map_or(Ok(()), |rest| change(transaction, document, rest))
         })
@@ -170,6 +192,11 @@ impl Store {
         })
     }
 
+    /// Parts of which the rest will never come.
+    pub fn drop_parts(&mut self, blob: &[u8; 32]) -> Result<(), StoreError> {
+        self.transaction(|transaction| transaction.execute("DELETE FROM inbox WHERE blob = ?1", [blob]).map(|_| ()))
+    }
+
     /// Whether anything in the inbox was not looked at.
     pub fn has_inbox(&self) -> Result<bool, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM inbox WHERE waits = 0)")?;
@@ -181,16 +208,16 @@ impl Store {
         self.transaction(|transaction| transaction.execute("UPDATE inbox SET waits = 0", []).map(|_| ()))
     }
 
-    /// Entries that do not merge, and why: kept, and done with.
-    pub fn put_aside(&mut self, bad: &[(Seq, &'static str)]) -> Result<(), StoreError> {
+    /// Entries that do not merge, and why: kept, and done with. What they hold, apps from `reader_min` on read.
+    pub fn put_aside(&mut self, bad: &[(Seq, &'static str)], reader_min: u32) -> Result<(), StoreError> {
         self.transaction(|transaction| {
             for (seq, reason) in bad {
                 transaction
                     .prepare_cached(
-                        "INSERT OR REPLACE INTO quarantine (seq, reason, bytes) \
-                         SELECT seq, ?2, bytes FROM inbox WHERE seq = ?1",
+                        "INSERT OR REPLACE INTO quarantine (seq, reason, document, reader_min, bytes) \
+                         SELECT seq, ?2, document, ?3, bytes FROM inbox WHERE seq = ?1",
                     )?
-                    .execute(params![int(seq.get()), reason])?;
+                    .execute(params![int(seq.get()), reason, reader_min])?;
                 done_with(transaction, *seq)?;
             }
             Ok(())
@@ -214,11 +241,11 @@ fn inbox_row(row: &rusqlite::Row<'_>) -> Result<InboxRow, rusqlite::Error> {
 
 fn put_merged(transaction: &Transaction<'_>, merged: &Merged) -> Result<(), rusqlite::Error> {
     touch(transaction, merged.document, merged.schema)?;
-    transaction.prepare_cached("UPDATE document SET log_vv = ?2, edited = ?3 WHERE id = ?1")?.execute(params![
-        merged.document.0,
-        merged.log_vv.encode(),
-        merged.edited
-    ])?;
+    versions::gate(transaction, merged.document, merged.reader_min)?;
+    versions::know_peers(transaction, merged.document, &merged.peers)?;
+    transaction
+        .prepare_cached("UPDATE document SET log_vv = ?2, edited = ?3, migrated = 0 WHERE id = ?1")?
+        .execute(params![merged.document.0, merged.log_vv.encode(), merged.edited])?;
     for update in &merged.changes {
         change(transaction, merged.document, update)?;
     }
@@ -230,7 +257,7 @@ fn done_with(transaction: &Transaction<'_>, seq: Seq) -> Result<(), rusqlite::Er
     risk::safe(transaction, Risk::Entry(seq))
 }
 
-fn touch(transaction: &Transaction<'_>, document: DocumentId, schema: u32) -> Result<(), rusqlite::Error> {
+pub(super) fn touch(transaction: &Transaction<'_>, document: DocumentId, schema: u32) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached(
             "INSERT INTO document (id, log_vv, edited, schema) VALUES (?1, ?2, 0, ?3) \
@@ -240,7 +267,11 @@ fn touch(transaction: &Transaction<'_>, document: DocumentId, schema: u32) -> Re
         .map(|_| ())
 }
 
-fn change(transaction: &Transaction<'_>, document: DocumentId, update: &[u8]) -> Result<(), rusqlite::Error> {
+pub(super) fn change(
+    transaction: &Transaction<'_>,
+    document: DocumentId,
+    update: &[u8],
+) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached("INSERT INTO change (document, bytes) VALUES (?1, ?2)")?
         .execute(params![document.0, update])

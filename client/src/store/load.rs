@@ -99,6 +99,16 @@ impl Store {
         self.transaction(|transaction| transaction.execute("UPDATE workspace SET invite = NULL", []).map(|_| ()))
     }
 
+    /// Whether sync was paused.
+    pub fn is_paused(&self) -> Result<bool, StoreError> {
+        Ok(self.connection.query_row("SELECT paused FROM workspace", [], |row| row.get(0))?)
+    }
+
+    /// Sync is paused, or goes on; also after a restart.
+    pub fn set_paused(&mut self, paused: bool) -> Result<(), StoreError> {
+        self.transaction(|transaction| transaction.execute("UPDATE workspace SET paused = ?1", [paused]).map(|_| ()))
+    }
+
     /// Where the workspace is kept from now on.
     pub fn set_server(&mut self, server: &str) -> Result<(), StoreError> {
         self.transaction(|transaction| transaction.execute("UPDATE workspace SET server = ?1", [server]).map(|_| ()))
@@ -201,13 +211,14 @@ fn seen(transaction: &Transaction<'_>) -> Row<BTreeMap<DeviceId, SeenAt>> {
 
 fn outbox(transaction: &Transaction<'_>) -> Row<Vec<OutboxRow>> {
     let mut statement =
-        transaction.prepare("SELECT author_seq, document, hash, bytes FROM outbox ORDER BY author_seq")?;
+        transaction.prepare("SELECT author_seq, document, hash, if_tail, bytes FROM outbox ORDER BY author_seq")?;
     let rows = statement.query_map([], |row| {
         Ok(OutboxRow {
             author_seq: unsigned(row, 0)?,
             document: roost_shared::DocumentId(row.get(1)?),
             hash: Hash(row.get(2)?),
-            bytes: row.get(3)?,
+            if_tail: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+            bytes: row.get(4)?,
         })
     })?;
     rows.collect()

@@ -1,23 +1,40 @@
 //! The local store: one SQLite file a workspace, one process at a time. One step's writes are one transaction.
 
 mod apply;
+mod backup;
+mod conflicts;
 mod documents;
 mod load;
 mod outbox;
+mod query;
+mod records;
 mod risk;
+mod undo;
+mod versions;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-pub use self::documents::{Change, DocumentRow, InboxRow, Merged};
+pub use self::conflicts::ConflictRow;
+pub use self::documents::{Change, DocumentRow, InboxRow, Merged, Signed};
 pub use self::load::Identity;
 pub use self::outbox::SealedRow;
+pub use self::query::{Comparison, Condition, Found, Order, Place, Select};
+pub use self::records::{RecordRow, Table};
 pub use self::risk::Risk;
+pub use self::undo::UndoRow;
+pub use self::versions::{DocumentSchema, LateEdit};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/0001_store.sql")),
+    M::up(include_str!("migrations/0002_schema_versions.sql")),
+    M::up(include_str!("migrations/0003_collections.sql")),
+    M::up(include_str!("migrations/0004_conflicts.sql")),
+    M::up(include_str!("migrations/0005_undo_and_pause.sql")),
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// What the local store could not do. Nothing saved before is harmed.
@@ -46,6 +63,14 @@ pub enum StoreError {
     /// The file was written by a newer version.
     #[error("{0} was written by a newer version: update the app")]
     Newer(PathBuf),
+    /// The copy that is made before a migration is not sound.
+    #[error("the backup {path} is not sound ({what}): nothing was migrated; check the disk, and open again")]
+    Backup {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// The disk is full.
     #[error("the disk is full: what was saved before is safe; free some space and try again")]
     Full,
@@ -77,6 +102,8 @@ pub enum Durability {
 pub struct Store {
     connection: Connection,
     durability: Durability,
+    /// None for one in memory.
+    path: Option<PathBuf>,
     _lock: Option<File>,
 }
 
@@ -95,10 +122,17 @@ impl Store {
         if found != "ok" {
             return Err(corrupt(found));
         }
-        Self::new(connection, durability, Some(lock)).map_err(|error| match error {
+        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let newest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
+        if (1..newest).contains(&version) {
+            backup::back_up(&connection, path, "sql", newest)?;
+        }
+        let mut store = Self::new(connection, durability, Some(lock)).map_err(|error| match error {
             rusqlite_migration::Error::MigrationDefinition(_) => StoreError::Newer(path.to_owned()),
             other => corrupt(other.to_string()),
-        })
+        })?;
+        store.path = Some(path.to_owned());
+        Ok(store)
     }
 
     /// A store over a connection that is open, such as one in memory.
@@ -125,7 +159,7 @@ impl Store {
         connection.pragma_update(None, "synchronous", synchronous(durability))?;
         connection.set_prepared_statement_cache_capacity(64);
         MIGRATIONS.to_latest(&mut connection)?;
-        Ok(Self { connection, durability, _lock: lock })
+        Ok(Self { connection, durability, path: None, _lock: lock })
     }
 
     /// One transaction: all of `work`, or nothing.

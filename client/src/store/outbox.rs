@@ -21,12 +21,13 @@ impl Store {
             for sealed in rows {
                 transaction
                     .prepare_cached(
-                        "INSERT INTO outbox (author_seq, document, hash, until_vv, bytes) VALUES (?1, ?2, ?3, ?4, ?5)",
+                        "INSERT INTO outbox (author_seq, document, hash, if_tail, until_vv, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                     )?
                     .execute(params![
                         int(sealed.row.author_seq),
                         sealed.row.document.0,
                         sealed.row.hash.0,
+                        sealed.row.if_tail.map(int),
                         sealed.until.as_ref().map(VersionVector::encode),
                         sealed.row.bytes,
                     ])?;

@@ -41,6 +41,8 @@ pub enum Event {
         /// Whether there are edits that cannot be sealed now: a key is missing, or a document does not load.
         left: bool,
     },
+    /// A rewrite was sealed at [`super::Machine::rewrite_at`], and is durable in the outbox.
+    Rewritten(Vec<OutboxRow>),
     /// The answer to [`super::Effect::ProposeLog`].
     LogGranted(Result<LogId, Code>),
     /// The answer to [`super::Effect::Carry`] and [`super::Effect::Rejoin`]: whether the server took anything.
@@ -60,6 +62,9 @@ pub struct OutboxRow {
     pub document: DocumentId,
     /// SHA-256 of its bytes.
     pub hash: Hash,
+    /// It goes into the log only if that still ends here; then it is merged like another device's. Such rows are a
+    /// rewrite: what every device computes and one may write.
+    pub if_tail: Option<u64>,
     /// Its bytes.
     pub bytes: Vec<u8>,
 }

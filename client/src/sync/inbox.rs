@@ -31,7 +31,9 @@ impl Machine {
         for item in items {
             let taken = match item {
                 Item::Envelope { seq, bytes } => self.envelope(seq, bytes, &roots, &mut inbox, step),
-                Item::Leaf { seq, document, envelope_hash } => self.leaf(seq, document, envelope_hash, step),
+                Item::Leaf { seq, document, envelope_hash } => {
+                    self.leaf(seq, document, envelope_hash, &mut inbox, step)
+                }
                 Item::Tail { seq, root } => self.tail(seq, root, step),
                 Item::Floor { .. } => Err(caught("a floor, though nothing here was trimmed", &[])),
             };
@@ -151,7 +153,7 @@ impl Machine {
         let header = envelope.header();
         let own = header.author == self.device;
         if own && self.outbox.row(header.author_seq).is_some_and(|row| row.hash == envelope.hash()) {
-            return self.met(header.author_seq, step);
+            return self.met(seq, header.author_seq, inbox, step);
         }
         if !header.kind.is_sealed() {
             return;
@@ -205,7 +207,14 @@ impl Machine {
     }
 
     /// On this socket, only our own entries travel as leaves: we asked for all documents.
-    fn leaf(&mut self, seq: u64, document: DocumentId, hash: Hash, step: &mut Step) -> Result<(), Caught> {
+    fn leaf(
+        &mut self,
+        seq: u64,
+        document: DocumentId,
+        hash: Hash,
+        inbox: &mut bool,
+        step: &mut Step,
+    ) -> Result<(), Caught> {
         let seq = self.expect(seq, &hash.0)?;
         let row = self.outbox.row_of_leaf(document, hash).map(|row| row.author_seq);
         let author_seq = row.ok_or_else(|| caught("a leaf that is none of our entries", &hash.0))?;
@@ -216,16 +225,21 @@ impl Machine {
         }
         let base = self.log.authors.get(&self.device).map_or(Cursor::START, |author| author.base);
         self.count(self.device, Author { last: author_seq, base }, step);
-        self.met(author_seq, step);
+        self.met(seq, author_seq, inbox, step);
         self.extend(seq, leaf(document, hash), step);
         Ok(())
     }
 
-    fn met(&mut self, author_seq: u64, step: &mut Step) {
-        self.outbox.met(author_seq);
+    fn met(&mut self, seq: Seq, author_seq: u64, inbox: &mut bool, step: &mut Step) {
+        let row = self.outbox.met(author_seq);
         self.refusals = 0;
         self.backoff.reset();
         step.write(Write::Met { author_seq });
+        // The document does not hold a rewrite until the log has it.
+        if let Some(row) = row.filter(|row| row.if_tail.is_some()) {
+            *inbox = true;
+            step.write(Write::Inbox { seq, document: row.document, bytes: row.bytes });
+        }
         // The first one met took its number under if_tail: no older copy of it can come any more.
         self.finish_resync(step);
         self.uploaded(step);

@@ -29,7 +29,7 @@ pub use self::event::{Event, OutboxRow};
 use self::outbox::Outbox;
 use self::resync::Stage;
 use self::seen::SeenAt;
-pub use self::step::{Effect, Notice, SealAt, Step, Write};
+pub use self::step::{Effect, Notice, SealAt, Step, SyncReport, Write};
 
 /// The last entry of an author under one log id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -158,6 +158,15 @@ pub struct Machine {
     diverged: bool,
     forked: bool,
     blocked: Option<Code>,
+    polling: Option<Polling>,
+}
+
+/// Instead of a live socket: look, and come back after a while.
+#[derive(Debug, Clone, Copy)]
+struct Polling {
+    every_ms: u64,
+    /// All is said and done; the socket goes then.
+    leave_ms: Option<u64>,
 }
 
 /// Where the socket is.
@@ -237,7 +246,13 @@ impl Machine {
             diverged: loaded.diverged,
             forked: false,
             blocked: None,
+            polling: None,
         }
+    }
+
+    /// Looks at the server every so often, rather than to keep a socket open.
+    pub fn poll_every(&mut self, every_ms: Option<u64>) {
+        self.polling = every_ms.map(|every_ms| Polling { every_ms, leave_ms: None });
     }
 
     /// One step.
@@ -254,6 +269,7 @@ impl Machine {
             Event::Closed { code, retry_after_ms } => self.closed(now_ms, code, retry_after_ms, &mut step),
             Event::Message { message, past_roots } => self.message(now_ms, message, &past_roots, &mut step),
             Event::Sealed { rows, left } => self.sealed(now_ms, rows, left, &mut step),
+            Event::Rewritten(rows) => self.outbox.push(rows),
             Event::LogGranted(granted) => self.log_granted(now_ms, granted, &mut step),
             Event::Carried(carried) => self.carried(now_ms, carried, &mut step),
             Event::Proposed(record) => {
@@ -269,6 +285,7 @@ impl Machine {
             self.saw_early(now_ms, &mut step);
             self.tell_seen(now_ms, &mut step);
         }
+        self.leave(now_ms, &mut step);
         step
     }
 
@@ -281,7 +298,8 @@ impl Machine {
             Connection::Live => {
                 let rests = self.rests.then_some(self.seal_from_ms);
                 let tells = self.tells.then_some(self.tell_from_ms);
-                self.outbox.deadline_ms().into_iter().chain(rests).chain(tells).min()
+                let leaves = self.polling.and_then(|polling| polling.leave_ms);
+                self.outbox.deadline_ms().into_iter().chain(rests).chain(tells).chain(leaves).min()
             }
         }
     }
@@ -351,9 +369,9 @@ impl Machine {
             self.seal(now_ms, step);
             return;
         }
-        let if_tail = (self.resync == Some(Stage::Reseal)).then(|| self.log.cursor().0);
-        if let Some(batch) = self.outbox.send(now_ms, if_tail) {
-            step.effect(Effect::append(batch.id, if_tail, batch.envelopes));
+        let reseals = (self.resync == Some(Stage::Reseal)).then(|| self.log.cursor().0);
+        if let Some(batch) = self.outbox.send(now_ms, reseals) {
+            step.effect(Effect::append(batch.id, batch.if_tail, batch.envelopes));
         }
     }
 

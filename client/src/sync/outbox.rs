@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use roost_shared::hash::Hash;
 use roost_shared::limits::{APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, APPEND_TIMEOUT_MS, SEAL_PAUSE_MS};
+use roost_shared::roster::Scope;
 use roost_shared::{DocumentId, LogId};
 
 use super::event::OutboxRow;
@@ -38,12 +39,18 @@ struct Sent {
 /// An Append to be sent.
 pub(super) struct Batch {
     pub(super) id: u64,
+    pub(super) if_tail: Option<u64>,
     pub(super) envelopes: Vec<Vec<u8>>,
 }
 
 impl Outbox {
     pub(super) fn new(rows: Vec<OutboxRow>) -> Self {
         Self { rows: rows.into(), sent: None, last_id: 0 }
+    }
+
+    /// Whether what goes next is a rewrite.
+    pub(super) fn rewrites(&self) -> bool {
+        self.rows.front().is_some_and(|row| row.if_tail.is_some())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,15 +69,18 @@ impl Outbox {
         self.rows.extend(rows);
     }
 
-    /// The first rows, as many as one Append takes; the same bytes again on a new socket.
-    pub(super) fn send(&mut self, now_ms: u64, if_tail: Option<u64>) -> Option<Batch> {
-        if self.sent.is_some() || self.rows.is_empty() {
+    /// The first rows, as many as one Append takes; the same bytes again on a new socket. Those of a rewrite travel alone.
+    pub(super) fn send(&mut self, now_ms: u64, reseals: Option<u64>) -> Option<Batch> {
+        let rewrites = self.rows.front()?.if_tail;
+        if self.sent.is_some() {
             return None;
         }
+        let if_tail = rewrites.or(reseals);
         let (mut envelopes, mut bytes, mut until) = (Vec::new(), 0, 0);
         for row in &self.rows {
             bytes += row.bytes.len();
-            if bytes > APPEND_BYTES_MAX || envelopes.len() == APPEND_ENVELOPES_MAX {
+            let is_full = bytes > APPEND_BYTES_MAX || envelopes.len() == APPEND_ENVELOPES_MAX;
+            if is_full || row.if_tail != rewrites {
                 break;
             }
             envelopes.push(row.bytes.clone());
@@ -79,7 +89,7 @@ impl Outbox {
         self.last_id += 1;
         let deadline_ms = now_ms + APPEND_TIMEOUT_MS + bytes as u64 / SLOWEST_BYTES_PER_MS;
         self.sent = Some(Sent { id: self.last_id, until, if_tail, deadline_ms, is_acked: false });
-        Some(Batch { id: self.last_id, envelopes })
+        Some(Batch { id: self.last_id, if_tail, envelopes })
     }
 
     /// The Append in flight is durable.
@@ -124,9 +134,11 @@ impl Outbox {
     }
 
     /// Its entry was met: the row goes.
-    pub(super) fn met(&mut self, author_seq: u64) {
-        self.rows.retain(|row| row.author_seq != author_seq);
+    pub(super) fn met(&mut self, author_seq: u64) -> Option<OutboxRow> {
+        let place = self.rows.iter().position(|row| row.author_seq == author_seq);
+        let row = place.and_then(|place| self.rows.remove(place));
         self.finish_sent();
+        row
     }
 
     pub(super) fn clear(&mut self) {
@@ -146,13 +158,23 @@ impl Machine {
         self.sealing = true;
         self.edited = false;
         self.more = false;
-        step.effect(Effect::Seal(SealAt {
+        step.effect(Effect::Seal(self.seal_at()));
+    }
+
+    fn seal_at(&self) -> SealAt {
+        SealAt {
             log: self.log.id,
             epoch: self.held.roster().epoch(),
             author_seq: self.last_own() + 1,
             base_size: self.log.cursor(),
             base_root: self.log.frontier.root(),
-        }));
+        }
+    }
+
+    /// Where a rewrite may be sealed now: at the tail, with nothing else on its way.
+    pub fn rewrite_at(&self) -> Option<SealAt> {
+        let may_write = self.held.roster().scope(self.device) == Some(Scope::ReadWrite);
+        (self.view().synced && may_write && !self.carrying && self.log.id != LogId::ZERO).then(|| self.seal_at())
     }
 
     pub(super) fn sealed(&mut self, now_ms: u64, rows: Vec<OutboxRow>, left: bool, step: &mut Step) {

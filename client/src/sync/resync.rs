@@ -22,9 +22,14 @@ const REFUSALS_MAX: u32 = 3;
 
 impl Machine {
     pub(super) fn refused(&mut self, now_ms: u64, code: Code, retry_after_ms: u64, step: &mut Step) {
-        self.refusals += 1;
+        let rewrites = self.outbox.rewrites();
+        if !(rewrites && code == Code::TailMoved) {
+            self.refusals += 1; // that another was first says nothing of this device
+        }
         step.notice(Notice::Refused { code });
-        let keeps = code.is_retryable() || matches!(code, Code::QuotaExceeded | Code::TooLarge);
+        // A rewrite for which there is no room must not hold up what people write.
+        let has_no_room = matches!(code, Code::QuotaExceeded | Code::TooLarge);
+        let keeps = code.is_retryable() || has_no_room && !rewrites;
         if !keeps {
             self.enter(Some(Stage::Read), step);
         }

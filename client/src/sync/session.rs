@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use roost_shared::Code;
 use roost_shared::hash::Hash;
-use roost_shared::limits::{BACKOFF_MAX_MS, HELLO_TIMEOUT_MS};
+use roost_shared::limits::{BACKOFF_MAX_MS, HELLO_TIMEOUT_MS, SEEN_PAUSE_MS};
 use roost_shared::roster::Member;
 use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::message::{CAPABILITY_SEEN, ServerMessage, Welcome};
@@ -84,6 +84,24 @@ impl Machine {
         let pause_ms = self.backoff.next_ms(at_least_ms);
         self.connection = Connection::Waiting { until_ms: now_ms + pause_ms };
         step.notice(Notice::Offline { code });
+    }
+
+    /// Who polls leaves once all is the same here and there, and what was said last had the time to arrive.
+    pub(super) fn leave(&mut self, now_ms: u64, step: &mut Step) {
+        let is_done = self.view().synced && !self.tells;
+        let Some(polling) = &mut self.polling else { return };
+        polling.leave_ms = match polling.leave_ms.filter(|_| is_done) {
+            None if is_done => Some(now_ms + SEEN_PAUSE_MS),
+            held => held,
+        };
+        let every_ms = polling.every_ms;
+        if polling.leave_ms.is_some_and(|leave_ms| leave_ms <= now_ms) {
+            polling.leave_ms = None;
+            step.effect(Effect::Disconnect);
+            step.notice(Notice::Offline { code: None });
+            self.disconnected();
+            self.connection = Connection::Waiting { until_ms: now_ms + every_ms };
+        }
     }
 
     /// Nothing that was said on the old socket counts on the next.

@@ -195,6 +195,22 @@ pub struct SealAt {
     pub base_root: Hash,
 }
 
+/// What syncing once brought: records of collections in use, as far as other devices wrote them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SyncReport {
+    /// Records that are new here.
+    pub added: u64,
+    /// Records that changed.
+    pub updated: u64,
+    /// Records that are gone.
+    pub removed: u64,
+    /// Values that hid others, or were hidden.
+    pub conflicts: u64,
+    /// From the first message to the last, in milliseconds.
+    pub duration_ms: u64,
+}
+
 /// Something the app may want to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -206,6 +222,12 @@ pub enum Notice {
         /// Why, if the server said so.
         code: Option<Code>,
     },
+    /// Something is to be fetched or sent, and the server is reached.
+    SyncStarted,
+    /// All is the same here and there: what that brought.
+    SyncFinished(SyncReport),
+    /// The disk is full: nothing saved is harmed, nothing more is saved until there is space.
+    StorageFull,
     /// Everything the server has is here.
     CaughtUp {
         /// The tail.
@@ -247,6 +269,36 @@ pub enum Notice {
         /// Why.
         reason: &'static str,
     },
+    /// A newer version of the app rewrote a document: until this one is updated, what others write in it waits here, and
+    /// what was written here and not sent stays here.
+    Behind {
+        /// Which.
+        document: DocumentId,
+        /// The schema version that reads it.
+        needs: u32,
+    },
+    /// A step of the app's schema failed on a document, which is as it was.
+    NotMigrated {
+        /// Which.
+        document: DocumentId,
+        /// The step's version.
+        version: u32,
+        /// Why, by [`crate::schema::Fault::code`].
+        code: &'static str,
+    },
+    /// Someone edited content that a rewrite had moved already. It is kept where it is; see
+    /// [`crate::Workspace::late_edits`].
+    Late {
+        /// In which document.
+        document: DocumentId,
+        /// The version whose rewrite they missed.
+        version: u32,
+    },
+    /// Values of records were hidden by another device's; see [`crate::Workspace::conflicts`].
+    Conflict {
+        /// In which document.
+        document: DocumentId,
+    },
     /// An entry names a base that is not in this log. Its content is kept.
     BaseMismatch {
         /// Which.
@@ -265,16 +317,6 @@ pub enum Notice {
         /// Which.
         version: u64,
     },
-}
-
-impl Notice {
-    /// Whether it says that the server, or another device, is not what it should be.
-    pub const fn is_suspicion(&self) -> bool {
-        matches!(
-            self,
-            Self::Diverged { .. } | Self::Contradicted { .. } | Self::Quarantined { .. } | Self::BaseMismatch { .. }
-        )
-    }
 }
 
 impl Effect {

@@ -1,5 +1,6 @@
 //! The two ways to a server: requests, and one live socket.
 
+mod carry;
 pub mod http;
 pub mod websocket;
 

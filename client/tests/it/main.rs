@@ -11,6 +11,7 @@
 )]
 
 mod address;
+mod collection;
 mod fixtures;
 mod keys;
 mod keys_vectors;

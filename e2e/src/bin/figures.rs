@@ -16,7 +16,7 @@ use roost_e2e::live::speaker::{Problem, Speaker, next};
 use roost_shared::limits::SEAL_PAUSE_MS;
 use roost_shared::wire::message::{Append, ClientMessage, ServerMessage};
 use roost_shared::{DocumentId, Header, Kind};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// Appends, and commits of the limit they are held against.
@@ -86,8 +86,8 @@ fn export_of(dir: &Path) -> Result<usize, Problem> {
     let mut largest = 0;
     for id in ids {
         let loro = LoroDoc::new();
-        let snapshot: Option<Vec<u8>> =
-            file.query_row("SELECT snapshot FROM document WHERE id = ?1", [&id], |row| row.get(0))?;
+        let snapshot = file.query_row("SELECT bytes FROM snapshot WHERE document = ?1", [&id], |row| row.get(0));
+        let snapshot: Option<Vec<u8>> = snapshot.optional()?;
         if let Some(snapshot) = snapshot {
             loro.import(&snapshot)?;
         }

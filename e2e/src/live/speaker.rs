@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use roost::clock::SystemClock;
 use roost::keys::KeyPair;
-use roost::replica::{Choices, Replica};
+use roost::replica::Replica;
+use roost::schema::Schema;
 use roost::store::Store;
 use roost::sync::{Chain, Log};
 use roost::transport::http::Http;
@@ -32,7 +33,7 @@ impl Speaker {
         let files = std::fs::read_dir(dir)?.flatten().map(|entry| entry.path());
         let path = files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "db"));
         let store = Store::open(&path.ok_or("no file")?, Durability::Process)?;
-        let replica = Replica::open(store, Arc::new(SystemClock), Choices::default())?.ok_or("never joined")?;
+        let replica = Replica::open(store, Arc::new(SystemClock), Schema::default())?.ok_or("never joined")?;
         Ok(Self {
             workspace: replica.identity().workspace,
             keys: replica.device().clone(),

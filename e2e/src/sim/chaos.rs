@@ -2,6 +2,7 @@
 
 use roost::sync::Event;
 
+use super::app::NEWEST;
 use super::clock::EPOCH_MS;
 use super::membership::DEVICES_MAX;
 use super::world::{Happening, World, wait};
@@ -31,6 +32,7 @@ pub enum Fault {
     Return,
     Backup,
     Restore,
+    Update,
 }
 
 impl World {
@@ -139,6 +141,7 @@ impl World {
             Fault::Keep { first } => self.keep_device(victim.max(first)),
             Fault::Return => self.return_device(),
             Fault::Backup => self.backup = Some(self.store.copy()),
+            Fault::Update => self.update(victim),
             Fault::Restore => {
                 if let Some(backup) = self.backup.take() {
                     self.was_restored = true;
@@ -199,8 +202,40 @@ impl World {
             return;
         }
         match self.devices[device].start() {
-            Ok(()) => self.event(device, Event::Start),
+            Ok(true) => self.event(device, Event::Start),
+            Ok(false) => {
+                self.reached.died_in_step += 1;
+                self.note(|| format!("device {device} dies in a step"));
+                self.after(100, Happening::Fault(Fault::StartDevice(device)));
+            }
             Err(error) => self.verdict(error),
+        }
+    }
+
+    /// Updates of the app, spread over the time in which things go wrong.
+    pub fn plan_updates(&mut self) {
+        for _ in 0..self.random.between(2, 8) {
+            let at = self.random.between(EPOCH_MS + 2_000, EPOCH_MS + CHAOS_MS - 1_000);
+            self.at(at, Happening::Fault(Fault::Update));
+        }
+    }
+
+    /// The process ends, and starts again as a later release; some die on the way there.
+    fn update(&mut self, device: usize) {
+        let chosen = u32::try_from(self.random.between(2, u64::from(NEWEST))).unwrap_or(NEWEST);
+        let held = self.devices[device].app.as_ref().map_or(chosen, |app| app.version);
+        let version = if self.random.one_in(4) { chosen } else { chosen.max(held) }; // some go back
+        let dies_in = u32::try_from(self.random.below(4)).unwrap_or(0);
+        self.devices[device].update(version, dies_in);
+        self.reached.updated += 1;
+        self.crash_device(device);
+    }
+
+    /// Everyone comes back, the one that was away for long too, and has the newest release.
+    pub fn update_all(&mut self) {
+        for device in 0..self.devices.len() {
+            self.devices[device].update(NEWEST, 0);
+            self.crash_device(device);
         }
     }
 

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use roost::DocumentId;
 use roost::keys::KeyPair;
 use roost::loro::{LoroDoc, LoroResult};
-use roost::replica::{Choices, Replica};
+use roost::replica::{OpenError, Replica};
+use roost::schema::Fault;
 use roost::store::{Durability, Store};
 use roost_shared::hash::Hash;
 use rusqlite::Connection;
 
+use super::app::App;
 use super::clock::SimClock;
 use super::plant::Plant;
 use super::random::Random;
@@ -44,6 +46,8 @@ pub struct Device {
     pub marks: Vec<Mark>,
     edits: u64,
     plant: Option<Plant>,
+    /// The app, where the world is about its versions.
+    pub app: Option<App>,
     /// A backup of its file, and how many edits its person had made.
     pub kept: Option<(Vec<u8>, usize)>,
     /// With [`Plant::CommitNotDurable`]: the file as it was some commits ago.
@@ -51,8 +55,15 @@ pub struct Device {
 }
 
 impl Device {
-    pub fn new(number: usize, link: Option<usize>, store: Store, clock: Arc<SimClock>, plant: Option<Plant>) -> Self {
-        let replica = open(store, &clock);
+    pub fn new(
+        number: usize,
+        link: Option<usize>,
+        store: Store,
+        clock: Arc<SimClock>,
+        plant: Option<Plant>,
+        app: Option<App>,
+    ) -> Self {
+        let Some(replica) = open(store, &clock, app.as_ref()) else { panic!("nothing is there to die of yet") };
         let keys = replica.device().clone();
         Self {
             number,
@@ -66,6 +77,7 @@ impl Device {
             marks: Vec::new(),
             edits: 0,
             plant,
+            app,
             kept: None,
             earlier: None,
         }
@@ -83,9 +95,9 @@ impl Device {
         }
     }
 
-    /// The process starts again, and the person's edits must all be there.
-    pub fn start(&mut self) -> Result<(), String> {
-        let Some(mut file) = self.file.take() else { return Ok(()) };
+    /// The process starts again, and the person's edits must all be there; false if it died again on the way.
+    pub fn start(&mut self) -> Result<bool, String> {
+        let Some(mut file) = self.file.take() else { return Ok(true) };
         match self.plant {
             Some(Plant::CursorAheadOfBytes) => {
                 let _ = file.execute("DELETE FROM inbox", []);
@@ -98,8 +110,26 @@ impl Device {
             _ => {}
         }
         let store = Store::over(file, Durability::Process).map_err(|error| error.to_string())?;
-        self.replica = Some(open(store, &self.clock));
-        self.check_marks().map_err(|missing| format!("after a crash {missing}"))
+        let image = self.app.as_ref().and_then(|_| store.image().ok());
+        self.replica = open(store, &self.clock, self.app.as_ref());
+        let Some(replica) = &mut self.replica else {
+            // As a process that dies in a transaction leaves it: what was committed before stays.
+            self.file = image.map(|image| file_of(&image));
+            return Ok(false);
+        };
+        if let Some(app) = &self.app {
+            app.started(replica);
+        }
+        self.check_marks().map_err(|missing| format!("after a crash {missing}"))?;
+        Ok(true)
+    }
+
+    /// The next start is that of this release, now and then an older one, and dies in its nth step.
+    pub fn update(&mut self, version: u32, dies_in: u32) {
+        if let Some(app) = &mut self.app {
+            app.version = version;
+            app.die_in(dies_in);
+        }
     }
 
     /// Makes a backup of its file.
@@ -113,6 +143,9 @@ impl Device {
         if let Some((image, marks)) = self.kept.take() {
             self.file = Some(file_of(&image));
             self.marks.truncate(marks);
+            if let Some(app) = &mut self.app {
+                app.forget();
+            }
         }
     }
 
@@ -124,6 +157,9 @@ impl Device {
 
     /// Types something into one of the documents.
     pub fn edit(&mut self, random: &mut Random) -> Result<(), String> {
+        if self.app.is_some() {
+            return self.use_app(random);
+        }
         let document = DOCUMENTS[random.index(DOCUMENTS.len())];
         let key = format!("{}-{}", self.number, self.edits);
         let Some(replica) = self.replica.as_mut() else { return Ok(()) };
@@ -139,6 +175,28 @@ impl Device {
         replica.edit(id, |loro| type_something(loro, &key, place, what)).map_err(|error| error.to_string())?;
         self.marks.push(Mark { document, key });
         Ok(())
+    }
+
+    fn use_app(&mut self, random: &mut Random) -> Result<(), String> {
+        let key = format!("{}-{}", self.number, self.edits);
+        let (Some(replica), Some(app)) = (self.replica.as_mut(), self.app.as_mut()) else { return Ok(()) };
+        if replica.scope() != Some(roost::Scope::ReadWrite) || replica.named(DOCUMENTS[0]).is_err() {
+            return Ok(());
+        }
+        self.edits += 1;
+        if let Some(document) = app.edit(replica, random, &key)? {
+            self.marks.push(Mark { document, key });
+        }
+        Ok(())
+    }
+
+    /// What became of the edits, under the newest release.
+    pub fn check_app(&mut self, marks: &[Mark], may_double: bool) -> Result<(), String> {
+        let (Some(replica), Some(app)) = (self.replica.as_mut(), self.app.as_mut()) else { return Ok(()) };
+        let notes = marks.iter().filter(|mark| mark.document == DOCUMENTS[0]);
+        let lines: Vec<String> = notes.map(|mark| mark.key.clone()).collect();
+        app.check_gate(replica)?;
+        app.check(replica, &lines, may_double)
     }
 
     /// Everything this device's person typed is in its documents.
@@ -183,18 +241,24 @@ fn file_of(image: &[u8]) -> Connection {
     }
 }
 
-fn open(store: Store, clock: &Arc<SimClock>) -> Replica {
+/// None if the process died in a step of a migration.
+fn open(store: Store, clock: &Arc<SimClock>, app: Option<&App>) -> Option<Replica> {
     let clock: Arc<dyn roost::clock::Clock> = Arc::<SimClock>::clone(clock);
-    let opened = Replica::open(store, clock, Choices::default());
-    match opened {
-        Ok(Some(replica)) => replica,
+    match Replica::open(store, clock, app.map(App::schema).unwrap_or_default()) {
+        Ok(Some(replica)) => Some(replica),
         Ok(None) => panic!("the store was never filled"),
+        Err(OpenError::Migration(error)) if matches!(error.fault, Fault::Panicked) => None,
         Err(error) => panic!("the store does not open: {error}"),
     }
 }
 
+/// Whatever else an edit does, it leaves this.
+pub fn type_mark(loro: &LoroDoc, key: &str, place: u64) -> LoroResult<()> {
+    loro.get_map(MARKS).insert(key, i64::try_from(place % 1_000).unwrap_or(0))
+}
+
 fn type_something(loro: &LoroDoc, key: &str, place: u64, what: u64) -> LoroResult<()> {
-    loro.get_map(MARKS).insert(key, i64::try_from(place % 1_000).unwrap_or(0))?;
+    type_mark(loro, key, place)?;
     let text = loro.get_text("text");
     let len = text.len_unicode();
     let at = usize::try_from(place % (len as u64 + 1)).unwrap_or(0);

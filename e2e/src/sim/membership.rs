@@ -129,7 +129,8 @@ impl World {
             self.was_cloned = true;
             self.reached.cloned += 1;
             self.note(|| format!("device {device} is copied"));
-            self.add_device(link, store, Arc::new(clock));
+            let app = self.devices[device].app.clone();
+            self.add_device(link, store, Arc::new(clock), app);
         }
     }
 
@@ -183,7 +184,8 @@ impl World {
         if let Ok(Some(joined)) = self.new_device(&link, Arc::new(clock)) {
             let device = self.devices.len();
             self.note(|| format!("device {device} joined"));
-            self.add_device(Some(number), joined.0, joined.1);
+            let app = self.installed();
+            self.add_device(Some(number), joined.0, joined.1, app);
         }
     }
 

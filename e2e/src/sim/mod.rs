@@ -5,6 +5,7 @@
 //! between any two steps, clocks that jump, joins and epochs racing appends, in some seeds a server restored from a
 //! backup. Safety is checked all along. Then the world heals, and everything must come to rest: liveness.
 
+mod app;
 mod chaos;
 mod clock;
 mod device;
@@ -56,6 +57,14 @@ pub struct Reached {
     pub lies: u64,
     /// Devices that will have nothing more of it.
     pub stopped: u64,
+    /// Apps that were updated.
+    pub updated: u64,
+    /// Processes that died in a step of a migration.
+    pub died_in_step: u64,
+    /// Devices that met a document of a newer app.
+    pub behind: u64,
+    /// Devices that met edits that missed a rewrite.
+    pub late: u64,
     /// Tokens that ran out on an open socket, or before it opened.
     pub expired: u64,
 }
@@ -69,6 +78,10 @@ impl std::ops::AddAssign for Reached {
         self.cloned += other.cloned;
         self.lies += other.lies;
         self.stopped += other.stopped;
+        self.updated += other.updated;
+        self.died_in_step += other.died_in_step;
+        self.behind += other.behind;
+        self.late += other.late;
         self.expired += other.expired;
     }
 }
@@ -78,6 +91,16 @@ pub fn run_lied(seed: u64) -> Outcome {
     let mut world = World::new(seed, None);
     world.plan_lie();
     world.chaos();
+    world.heal();
+    world.finish()
+}
+
+/// Runs one seed with an app of four versions, on devices that are updated one by one.
+pub fn run_versions(seed: u64, plant: Option<Plant>) -> Outcome {
+    let mut world = World::with_app(seed, plant);
+    world.plan_updates();
+    world.chaos();
+    world.update_all();
     world.heal();
     world.finish()
 }

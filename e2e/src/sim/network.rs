@@ -85,7 +85,14 @@ impl World {
 
     fn notice(&mut self, device: usize, cursor: Cursor, notice: &Notice) {
         self.note(|| format!("device {device} at {cursor}: {notice:?}"));
-        if self.lie.is_some_and(|lie| lie.to == Some(device)) && notice.is_suspicion() {
+        let is_suspicion = matches!(
+            notice,
+            Notice::Diverged { .. }
+                | Notice::Contradicted { .. }
+                | Notice::Quarantined { .. }
+                | Notice::BaseMismatch { .. }
+        );
+        if is_suspicion && self.lie.is_some_and(|lie| lie.to == Some(device)) {
             return; // it is right
         }
         match notice {
@@ -102,6 +109,12 @@ impl World {
                 self.verdict(format!("device {device} finds a wrong base in entry {seq}"));
             }
             Notice::RosterChanged { .. } if device == 0 => self.owner_sees_roster(),
+            Notice::NotMigrated { version, code, .. } if *code != "step_panicked" => {
+                self.verdict(format!("device {device} does not migrate to {version}: {code}"));
+            }
+            Notice::NotMigrated { .. } => self.reached.died_in_step += 1,
+            Notice::Late { .. } => self.reached.late += 1,
+            Notice::Behind { .. } => self.reached.behind += 1,
             Notice::RosterFork => self.reached.forks += 1,
             Notice::LogReplaced { .. } => self.reached.replaced += 1,
             Notice::Offline { code: Some(Code::TokenExpired) } => self.reached.expired += 1,

@@ -35,10 +35,18 @@ pub enum Plant {
     OnceAReader,
     /// The server takes a link that was withdrawn.
     WithdrawnLinkOpens,
+    /// The app migrates documents under one peer id on every device.
+    MigrationPeerFixed,
+    /// The app runs a step at every start that adds what is there already.
+    StepNotRepeatable,
+    /// The app keeps a document's version in one register.
+    GateIsScalar,
+    /// The app deletes the old content in the release that moves it.
+    LegacyKeyDeleted,
 }
 
 impl Plant {
-    /// All of them.
+    /// Those of the server and of the SDK.
     pub const ALL: [Self; 16] = [
         Self::AckBeforeCommit,
         Self::CursorAheadOfBytes,
@@ -57,4 +65,8 @@ impl Plant {
         Self::OnceAReader,
         Self::WithdrawnLinkOpens,
     ];
+
+    /// Those of an app that is released again and again.
+    pub const VERSIONS: [Self; 4] =
+        [Self::MigrationPeerFixed, Self::StepNotRepeatable, Self::GateIsScalar, Self::LegacyKeyDeleted];
 }

@@ -82,6 +82,9 @@ impl World {
             if let Err(missing) = self.devices[device].has_marks(&marks) {
                 self.verdict(format!("device {device} lacks an edit: {missing}"));
             }
+            if let Err(wrong) = self.devices[device].check_app(&marks, self.was_restored) {
+                self.verdict(format!("device {device}: {wrong}"));
+            }
             if !writers.contains(&device) {
                 continue; // what it typed before it was made a reader stays with it
             }
@@ -157,6 +160,9 @@ impl World {
             for entry in page.entries {
                 let Some(envelope) = entry.body.and_then(|bytes| Envelope::parse(bytes).ok()) else { continue };
                 for (peer, start, end) in operations(&ring, &envelope) {
+                    if peer >> 63 == 1 {
+                        continue; // computed, by every device that came to the same
+                    }
                     let document = envelope.header().document.to_string();
                     seen.entry((document, peer)).or_default().push((start, end, entry.seq.get()));
                 }

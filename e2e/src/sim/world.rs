@@ -16,6 +16,7 @@ use roost_server::store::memory::MemoryStore;
 use roost_shared::{Code, LogId, WorkspaceId};
 use rusqlite::Connection;
 
+use super::app::{App, NEWEST};
 use super::chaos::Fault;
 use super::clock::{EPOCH_MS, SimClock, WorldTime};
 use super::device::Device;
@@ -100,6 +101,7 @@ pub struct World {
     pub revocations: Revocations,
     pub links: Vec<(ShareLink, u64)>,
     pub plant: Option<Plant>,
+    has_app: bool,
     pub verdicts: Verdicts,
     journal: u64,
     lines: VecDeque<String>,
@@ -109,6 +111,15 @@ pub struct World {
 
 impl World {
     pub fn new(seed: u64, plant: Option<Plant>) -> Self {
+        Self::build(seed, plant, false)
+    }
+
+    /// The devices run an app that has versions.
+    pub fn with_app(seed: u64, plant: Option<Plant>) -> Self {
+        Self::build(seed, plant, true)
+    }
+
+    fn build(seed: u64, plant: Option<Plant>, has_app: bool) -> Self {
         let mut random = Random::new(seed);
         let time: WorldTime = Arc::new(AtomicU64::new(EPOCH_MS));
         let verdicts = Verdicts::default();
@@ -146,24 +157,34 @@ impl World {
             revocations: Revocations::default(),
             links: Vec::new(),
             plant,
+            has_app,
             verdicts,
             journal: 0xcbf2_9ce4_8422_2325,
             lines: VecDeque::new(),
             events: 0,
             reached: Reached::default(),
         };
-        world.add_device(None, first.0, clock);
+        let app = world.installed();
+        world.add_device(None, first.0, clock, app);
         world
     }
 
     /// A device takes part from now on.
-    pub fn add_device(&mut self, link: Option<usize>, store: LocalStore, clock: Arc<SimClock>) {
+    pub fn add_device(&mut self, link: Option<usize>, store: LocalStore, clock: Arc<SimClock>, app: Option<App>) {
         let number = self.devices.len();
-        self.devices.push(Device::new(number, link, store, clock, self.plant));
+        self.devices.push(Device::new(number, link, store, clock, self.plant, app));
         self.lives.push(0);
         self.transports.push(Transport::default());
         self.event(number, Event::Start);
         self.edit_later(number);
+    }
+
+    /// The release that someone happens to install.
+    pub fn installed(&mut self) -> Option<App> {
+        self.has_app.then(|| {
+            let version = u32::try_from(self.random.between(1, u64::from(NEWEST))).unwrap_or(NEWEST);
+            App::new(if self.random.one_in(2) { 1 } else { version }, self.plant)
+        })
     }
 
     pub fn now(&self) -> u64 {

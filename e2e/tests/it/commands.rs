@@ -319,3 +319,43 @@ fn the_demo_finds_no_clear_text() {
     assert!(shown.contains("0 hits"), "{shown}");
     assert!(shown.lines().count() < 24, "under a screen:\n{shown}");
 }
+
+#[test]
+fn a_person_goes_back_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, other) = two_devices(dir.path(), &server.address());
+    one.ok(&["insert", "notes", "0", "eggs "]);
+    one.ok(&["sync"]);
+    other.ok(&["sync"]);
+    other.ok(&["insert", "notes", "5", "from the other "]);
+    other.ok(&["sync"]);
+    one.ok(&["sync"]);
+    let history: serde_json::Value = serde_json::from_str(&one.ok(&["history", "notes", "--json"])).unwrap();
+    let revisions = history["revisions"].as_array().unwrap();
+    let names: Vec<&str> = revisions.iter().map(|revision| revision["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 2, "{history}");
+    assert!(names.contains(&"one") && names.contains(&"other"), "{history}");
+    let first = revisions.iter().find(|revision| revision["name"] == "one").unwrap();
+    let first = first["version"].as_str().unwrap().to_owned();
+    assert!(one.ok(&["history", "notes"]).contains(&first));
+    assert_eq!(other.ok(&["history", "notes", "--at", &first]).trim_end_matches('\n'), "eggs ");
+    assert_eq!(one.ok(&["history", "notes", "--at", "1970-01-01T00:00:01Z"]).trim(), "");
+
+    one.ok(&["insert", "notes", "0", "mine "]);
+    one.ok(&["undo", "notes"]);
+    assert_eq!(one.ok(&["cat", "notes"]), "eggs from the other ");
+    one.ok(&["undo", "notes"]);
+    assert_eq!(one.ok(&["cat", "notes"]), "from the other ");
+    let (code, error) = one.fails(&["undo", "notes"]);
+    assert!(code == 1 && error.contains("no edit of it that could be undone"), "{code} {error}");
+    one.ok(&["history", "notes", "--at", &first, "--restore"]);
+    assert_eq!(one.ok(&["cat", "notes"]), "eggs ");
+    one.ok(&["sync"]);
+    other.ok(&["sync"]);
+    assert_eq!(other.ok(&["digest", "notes"]), one.ok(&["digest", "notes"]));
+    for wrong in ["yesterday", "1@x", "5@77"] {
+        let (code, error) = one.fails(&["history", "notes", "--at", wrong]);
+        assert!(code == 1 && error.contains("version"), "{code} {error}");
+    }
+}

@@ -10,7 +10,8 @@ use roost::clock::{Clock, SystemClock};
 use roost::keys::recovery::{BLOB_LEN, RecoveryKeys};
 use roost::keys::ring::KeyRing;
 use roost::keys::{EpochKey, KeyPair, Seed, roster, seal};
-use roost::replica::{Choices, Replica};
+use roost::replica::Replica;
+use roost::schema::Schema;
 use roost::store::{Durability, Identity, Store};
 use roost::sync::{Chain, Write};
 use roost::{DocumentId, RecoveryPhrase, ShareLink, WorkspaceId};
@@ -171,7 +172,7 @@ fn opened(connection: Connection, fill: impl FnOnce(&mut Store) -> Result<(), ro
     let mut store = Store::over(connection, Durability::Process).unwrap_or_else(|error| panic!("{error}"));
     fill(&mut store).unwrap_or_else(|error| panic!("{error}"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let replica = Replica::open(store, clock, Choices::default()).unwrap_or_else(|error| panic!("{error}"));
+    let replica = Replica::open(store, clock, Schema::default()).unwrap_or_else(|error| panic!("{error}"));
     replica.unwrap_or_else(|| panic!("it has joined"))
 }
 

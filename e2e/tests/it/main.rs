@@ -12,9 +12,12 @@
 )]
 
 mod attacks;
+mod collections;
 mod commands;
 #[path = "../../../shared/tests/it/corpus.rs"]
 mod corpus;
+mod events;
+mod examples;
 mod hostile_bodies;
 mod kills;
 mod poison;
@@ -22,3 +25,4 @@ mod secrets;
 mod seen;
 mod sim;
 mod tidy;
+mod versions;

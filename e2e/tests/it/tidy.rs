@@ -154,3 +154,40 @@ fn planted_bugs_stay_out_of_what_ships() {
         is_absent(folder, &["Plant", "cfg(feature = \"sim", "planted"], &[]);
     }
 }
+
+/// `docs/features.md`: each API, command and test that it names is there, and each row is shown by one or says that it is not.
+#[test]
+fn what_features_names_exists() {
+    let text = std::fs::read_to_string(root().join("docs/features.md")).unwrap();
+    let client: String = sources("client/src").into_iter().map(|(_, text)| text).collect();
+    let commands = std::fs::read_to_string(root().join("cli/src/args.rs")).unwrap();
+    let mut rows = 0;
+    for row in text.lines().filter(|line| line.starts_with("| ") && !line.contains("| shown by |")) {
+        rows += 1;
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let shown = cells.last().unwrap().trim();
+        assert!(!shown.is_empty() || row.contains("*not yet*"), "nothing shows: {row}");
+        for named in row.split('`').skip(1).step_by(2) {
+            if let Some((file, test)) = named.split_once(".rs::") {
+                let text = std::fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_default();
+                assert!(text.contains(&format!("fn {test}(")), "{named} is not there");
+            } else if let Some(command) = named.strip_prefix("roost ") {
+                let variant = command[..1].to_uppercase() + &command[1..];
+                let is_there =
+                    ["", "(", " {", ","].iter().any(|end| commands.contains(&format!("\n    {variant}{end}")));
+                assert!(is_there, "there is no command {named}");
+            } else if let Some((_, name)) = named.rsplit_once("::") {
+                let spellings = [
+                    format!("fn {name}"),
+                    format!("{name}("),
+                    format!("{name},"),
+                    format!("{name} {{"),
+                    format!("pub {name}:"),
+                ];
+                let is_there = spellings.iter().any(|spelling| client.contains(spelling));
+                assert!(is_there, "there is no {named}");
+            }
+        }
+    }
+    assert!(rows > 60, "{rows} rows");
+}

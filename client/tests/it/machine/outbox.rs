@@ -1,14 +1,14 @@
 //! Edits out: sealed, sent, met; and what silence and each refusal lead to.
 
 use roost::sync::resync::Stage;
-use roost::sync::{Effect, Event, Notice, Write};
+use roost::sync::{Effect, Event, Notice, OutboxRow, Write};
 use roost_shared::limits::{APPEND_TIMEOUT_MS, SEAL_PAUSE_MS};
 use roost_shared::roster::Scope;
 use roost_shared::wire::message::{Append, ServerMessage};
 use roost_shared::{Code, Cursor, Envelope};
 
 use super::rig::{Rig, appending, effects, is_idle, row, sealing};
-use super::world::{Team, TestLog};
+use super::world::{Team, TestLog, head};
 
 struct World {
     team: Team,
@@ -260,4 +260,57 @@ fn rows_from_before_a_restart_are_sent_as_they_are() {
     let step = rig.start(&log);
     let [Effect::Send(_)] = &step.effects[..] else { panic!("{step:?}") };
     assert_eq!(appending(&step).envelopes, [envelope.into_bytes()]);
+}
+
+/// A rewrite goes into the log only if that still ends where it was computed, and alone; then it is merged like anyone's.
+#[test]
+fn a_rewrite_travels_alone_on_condition_and_is_merged_when_it_is_met() {
+    let team = Team::of(&[Scope::ReadWrite]);
+    let mut log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 0, &log);
+    let at = rig.machine.rewrite_at().unwrap();
+    assert_eq!((at.base_size, at.author_seq), (Cursor(log.tail()), 1));
+    let envelope = team.seal(0, team.header(&log, 0, 1), &head().plaintext(b"a rewrite"));
+    let rewrite = OutboxRow { if_tail: Some(log.tail()), ..row(&envelope) };
+    let append = appending(&rig.handle(Event::Rewritten(vec![rewrite])));
+    assert_eq!((append.if_tail, append.envelopes), (Some(log.tail()), vec![envelope.as_bytes().to_vec()]));
+    assert_eq!(rig.machine.rewrite_at(), None, "one at a time");
+    assert_eq!(effects(&rig.handle(Event::Edited)), [""; 0], "edits wait for it");
+    let seq = log.push(envelope);
+    rig.hear(appended(append.id, seq));
+    let step = rig.items(vec![log.leaf(seq), log.tail_item()]);
+    assert!(step.writes.iter().any(|write| matches!(write, Write::Met { author_seq: 1 })), "{step:?}");
+    assert!(step.writes.iter().any(|write| matches!(write, Write::Inbox { .. })), "{step:?}");
+    assert_eq!(effects(&step), ["merge", "seal"]);
+}
+
+#[test]
+fn a_rewrite_that_came_too_late_is_dropped() {
+    let team = Team::of(&[Scope::ReadWrite]);
+    let mut log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 0, &log);
+    let envelope = team.seal(0, team.header(&log, 0, 1), &head().plaintext(b"a rewrite"));
+    let rewrite = OutboxRow { if_tail: Some(log.tail()), ..row(&envelope) };
+    let append = appending(&rig.handle(Event::Rewritten(vec![rewrite])));
+    log.push(team.seal(1, team.header(&log, 1, 1), &head().plaintext(b"another's")));
+    rig.refused(append.id, Code::TailMoved, 0);
+    let step = rig.read(&log);
+    assert!(step.writes.iter().any(|write| matches!(write, Write::ClearOutbox)), "{step:?}");
+    let step = rig.handle(Event::Sealed { rows: Vec::new(), left: false });
+    assert!(step.effects.is_empty(), "{step:?}");
+    assert!(rig.machine.view().synced && rig.machine.rewrite_at().is_some(), "it may be computed again");
+}
+
+#[test]
+fn a_rewrite_for_which_there_is_no_room_holds_nothing_up() {
+    let team = Team::of(&[Scope::ReadWrite]);
+    let log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 0, &log);
+    let envelope = team.seal(0, team.header(&log, 0, 1), &head().plaintext(b"a rewrite"));
+    let rewrite = OutboxRow { if_tail: Some(log.tail()), ..row(&envelope) };
+    let append = appending(&rig.handle(Event::Rewritten(vec![rewrite])));
+    rig.handle(Event::Edited);
+    let step = rig.refused(append.id, Code::QuotaExceeded, 0);
+    assert!(step.writes.iter().any(|write| matches!(write, Write::ClearOutbox)), "{step:?}");
+    assert_eq!(effects(&step), ["seal"], "an edit is smaller");
 }

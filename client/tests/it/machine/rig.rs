@@ -131,7 +131,7 @@ impl Rig {
 pub fn row(envelope: &Envelope) -> OutboxRow {
     let header = envelope.header();
     let (author_seq, document) = (header.author_seq, header.document);
-    OutboxRow { author_seq, document, hash: envelope.hash(), bytes: envelope.as_bytes().to_vec() }
+    OutboxRow { author_seq, document, hash: envelope.hash(), if_tail: None, bytes: envelope.as_bytes().to_vec() }
 }
 
 /// The names of a step's effects.

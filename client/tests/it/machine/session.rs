@@ -3,10 +3,11 @@
 use roost::sync::resync::Stage;
 use roost::sync::{Effect, Event, Notice, Write};
 use roost_shared::limits::{BACKOFF_MAX_MS, BACKOFF_MIN_MS, HELLO_TIMEOUT_MS};
+use roost_shared::roster::Scope;
 use roost_shared::wire::message::ServerMessage;
 use roost_shared::{Code, Cursor, LogId};
 
-use super::rig::{Rig, effects, is_idle, loaded, sealing};
+use super::rig::{Rig, appending, effects, is_idle, loaded, sealing};
 use super::world::{Team, TestLog};
 
 #[test]
@@ -282,4 +283,30 @@ fn a_purged_workspace_is_not_synced() {
     team.purge();
     let mut rig = Rig::new(loaded(&team, 0, LogId([1; 16])));
     assert!(is_idle(&rig.handle(Event::Start)));
+}
+
+/// An app that need not know at once: it looks, says what it has to say, leaves, and comes back.
+#[test]
+fn who_polls_leaves_when_all_is_the_same_and_comes_back() {
+    let team = Team::of(&[Scope::ReadWrite]);
+    let mut log = TestLog::of(&team, 1);
+    let mut rig = Rig::at(&team, 0, &log);
+    rig.machine.poll_every(Some(60_000));
+    rig.handle(Event::Tick);
+    let leaves_ms = rig.wake_ms();
+    rig.now_ms = leaves_ms;
+    assert_eq!(effects(&rig.handle(Event::Tick)), ["disconnect"]);
+    assert!(!rig.machine.view().online);
+    assert_eq!(rig.wake_ms(), leaves_ms + 60_000);
+    assert_eq!(effects(&rig.handle(Event::Edited)), [""; 0], "an edit waits for the next look");
+    let step = rig.reconnect(&log);
+    let (envelope, step) = rig.seal(&team, 0, &log, sealing(&step));
+    let append = appending(&step);
+    let seq = log.push(envelope);
+    rig.hear(ServerMessage::Appended { id: append.id, seqs: vec![seq] });
+    rig.items(vec![log.leaf(seq), log.tail_item()]);
+    rig.handle(Event::Sealed { rows: Vec::new(), left: false });
+    assert!(rig.machine.view().synced);
+    rig.now_ms = rig.wake_ms();
+    assert_eq!(effects(&rig.handle(Event::Tick)), ["disconnect"], "and leaves again");
 }

@@ -225,6 +225,7 @@ pub fn forged(envelope: &Envelope) -> Envelope {
 }
 
 /// Numbers envelopes, and tells of them as a server would.
+#[derive(Clone)]
 pub struct TestLog {
     pub id: LogId,
     workspace: WorkspaceId,
@@ -271,6 +272,11 @@ impl TestLog {
 
     pub fn push_bytes(&mut self, bytes: Vec<u8>) -> u64 {
         self.push(Envelope::parse(bytes).unwrap())
+    }
+
+    /// The number of these very bytes, if the log has them.
+    pub fn find(&self, bytes: &[u8]) -> Option<u64> {
+        (1..=self.tail()).find(|seq| self.entry(*seq).as_bytes() == bytes)
     }
 
     pub fn tail(&self) -> u64 {

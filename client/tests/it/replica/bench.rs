@@ -6,21 +6,24 @@ use std::sync::Arc;
 use roost::DocumentId;
 use roost::clock::Clock;
 use roost::loro::{ExportMode, LoroDoc};
-use roost::replica::{Choices, Output, Replica};
+use roost::replica::{OpenError, Output, Replica};
+use roost::schema::Schema;
 use roost::store::{Durability, Identity, Store};
 use roost::sync::{Event, Notice};
-use roost_shared::LogId;
 use roost_shared::wire::message::{ClientMessage, Item, ServerMessage};
+use roost_shared::{Code, LogId};
 use rusqlite::Connection;
 
 use crate::machine::world::{Team, TestClock, TestLog, entries};
 
-pub const CHOICES: Choices = Choices { schema: 1, reader_min: 0 };
+type Meanwhile = Box<dyn FnOnce(&mut TestLog)>;
 
 /// A device with its own clock.
 pub struct Bench {
     pub replica: Replica,
     pub clock: Arc<TestClock>,
+    /// What others append just before this device's next conditional Append arrives.
+    pub meanwhile: Option<Meanwhile>,
 }
 
 impl Bench {
@@ -38,25 +41,38 @@ impl Bench {
         let mut store = Store::over(Connection::open_in_memory().unwrap(), Durability::Process).unwrap();
         store.create(&identity, log, team.chain.records()).unwrap();
         let clock = TestClock::new(100 + n as u64);
-        Self { replica: open(store, &clock, CHOICES), clock }
+        Self { replica: open(store, &clock, Schema::default()).unwrap(), clock, meanwhile: None }
     }
 
     /// The process dies and starts again.
     pub fn restart(self) -> Self {
-        self.restart_with(CHOICES)
+        self.restart_with(Schema::default())
     }
 
-    pub fn restart_with(self, choices: Choices) -> Self {
-        self.restart_after(choices, |_| ())
+    pub fn restart_with(self, schema: Schema) -> Self {
+        self.restart_after(schema, |_| ())
     }
 
     /// The same, with what happened to the file meanwhile.
-    pub fn restart_after(self, choices: Choices, happened: impl FnOnce(&mut Store)) -> Self {
+    pub fn restart_after(self, schema: Schema, happened: impl FnOnce(&mut Store)) -> Self {
         let mut store = self.replica.into_store();
         happened(&mut store);
-        let file = store.into_connection();
-        let store = Store::over(file, Durability::Process).unwrap();
-        Self { replica: open(store, &self.clock, choices), clock: self.clock }
+        let replica = open(reopened(store), &self.clock, schema).unwrap();
+        Self { replica, clock: self.clock, meanwhile: None }
+    }
+
+    /// A device with a copy of another's file, opened by another release of the app.
+    pub fn of_image(image: &[u8], of: &Self, schema: Schema) -> Self {
+        let clock = Arc::clone(&of.clock);
+        Self { replica: open(of_image(image), &clock, schema).unwrap(), clock, meanwhile: None }
+    }
+
+    /// It does not open with this schema; it still does with the one of before.
+    pub fn restart_failing(self, schema: Schema) -> (Self, OpenError) {
+        let image = self.replica.into_store().image().unwrap();
+        let failed = open(of_image(&image), &self.clock, schema).err().expect("it does not open");
+        let replica = open(of_image(&image), &self.clock, Schema::default()).unwrap();
+        (Self { replica, clock: self.clock, meanwhile: None }, failed)
     }
 
     /// Puts text at the end of the document's text.
@@ -120,11 +136,26 @@ impl Bench {
             }
             Output::Hello(hello) => {
                 let mut outputs = self.hear(&ServerMessage::Welcome(log.welcome(hello.cursor)));
-                outputs.extend(self.hear(&entries(log.page(hello.cursor))));
+                // Four of the largest fit a message.
+                for items in log.page(hello.cursor).chunks(4) {
+                    outputs.extend(self.hear(&entries(items.to_vec())));
+                }
                 outputs
             }
             Output::Send(ClientMessage::Append(append)) => {
-                assert!(append.if_tail.is_none_or(|tail| tail == log.tail()), "nobody else appends");
+                if let Some(meanwhile) = append.if_tail.and_then(|_| self.meanwhile.take()) {
+                    meanwhile(log);
+                }
+                if append.if_tail.is_some_and(|tail| tail != log.tail()) {
+                    let (id, code) = (append.id, Code::TailMoved);
+                    let mut outputs = self.hear(&ServerMessage::Refused { id, code, retry_after_ms: 0 });
+                    let cursor = self.replica.machine().log().cursor().0;
+                    outputs.extend(self.hear(&entries(log.page(cursor))));
+                    return outputs;
+                }
+                if let Some(seqs) = append.envelopes.iter().map(|bytes| log.find(bytes)).collect::<Option<Vec<u64>>>() {
+                    return self.hear(&ServerMessage::Appended { id: append.id, seqs }); // it has them
+                }
                 let seqs: Vec<u64> = append.envelopes.into_iter().map(|bytes| log.push_bytes(bytes)).collect();
                 let leaves = seqs.iter().map(|seq| log.leaf(*seq));
                 let items: Vec<Item> = leaves.chain([log.tail_item()]).collect();
@@ -138,9 +169,20 @@ impl Bench {
     }
 }
 
-fn open(store: Store, clock: &Arc<TestClock>, choices: Choices) -> Replica {
+fn open(store: Store, clock: &Arc<TestClock>, schema: Schema) -> Result<Replica, OpenError> {
     let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(clock);
-    Replica::open(store, clock, choices).unwrap().unwrap()
+    schema.check().unwrap();
+    Ok(Replica::open(store, clock, schema)?.unwrap())
+}
+
+fn reopened(store: Store) -> Store {
+    Store::over(store.into_connection(), Durability::Process).unwrap()
+}
+
+fn of_image(image: &[u8]) -> Store {
+    let mut file = Connection::open_in_memory().unwrap();
+    file.deserialize_read_exact("main", image, image.len(), false).unwrap();
+    Store::over(file, Durability::Process).unwrap()
 }
 
 /// A Loro update that writes `text`, as another app instance would make it.

@@ -2,12 +2,13 @@
 
 use roost::loro::{ExportMode, LoroDoc, LoroMap, LoroValue};
 use roost::replica::EditError;
-use roost::store::Risk;
+use roost::schema::Schema;
+use roost::store::{Risk, Signed};
 use roost_shared::Seq;
 use roost_shared::limits::NESTING_MAX;
 use roost_shared::roster::Scope;
 
-use super::bench::{Bench, CHOICES, update};
+use super::bench::{Bench, update};
 use crate::machine::world::{NOTES, TODOS, Team, TestLog, head};
 
 fn world() -> (Team, TestLog, Bench) {
@@ -25,12 +26,14 @@ fn push(team: &Team, log: &mut TestLog, author_seq: u64, blob: &[u8]) -> u64 {
 
 /// The process dies while Loro has these.
 fn die(bench: Bench, risks: &[Risk]) -> Bench {
-    bench.restart_after(CHOICES, |store| store.risk(risks).unwrap())
+    bench.restart_after(Schema::default(), |store| store.risk(risks).unwrap())
 }
 
 /// A change that was saved, whatever it is.
 fn saved(bench: Bench, change: &[u8]) -> Bench {
-    bench.restart_after(CHOICES, |store| store.commit(NOTES, change, 1).unwrap())
+    bench.restart_after(Schema::default(), |store| {
+        store.commit(NOTES, change, &Signed { schema: 1, ..Signed::default() }).unwrap()
+    })
 }
 
 #[test]

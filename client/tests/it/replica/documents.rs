@@ -148,3 +148,19 @@ fn names_lead_every_device_to_the_same_documents() {
     assert_eq!(names, other.replica.names().unwrap());
     assert_eq!(names.iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["notes", "todos"]);
 }
+
+#[test]
+fn documents_that_were_not_used_for_long_are_not_kept_in_memory() {
+    let mut bench = bench();
+    let ids: Vec<_> = (0..40).map(|number| bench.replica.named(&format!("note {number}")).unwrap()).collect();
+    for id in &ids {
+        bench.write(*id, "text");
+    }
+    let mut peers: Vec<u64> = ids.iter().map(|id| bench.replica.read(*id, |loro| loro.peer_id()).unwrap()).collect();
+    for id in &ids {
+        assert_eq!(bench.text(*id), "text");
+    }
+    let again: Vec<u64> = ids.iter().map(|id| bench.replica.read(*id, |loro| loro.peer_id()).unwrap()).collect();
+    peers.retain(|peer| again.contains(peer));
+    assert!(peers.is_empty(), "each was loaded anew, under a peer of its own");
+}

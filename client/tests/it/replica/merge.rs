@@ -1,13 +1,13 @@
 //! From entries into documents: what fails is put aside, what lacks something waits, the rest goes on.
 
 use roost::keys::{EpochKey, seal};
-use roost::replica::Choices;
+use roost::schema::Schema;
 use roost::sync::Notice;
 use roost_shared::plaintext::{Compression, Head};
 use roost_shared::roster::Scope;
 use roost_shared::{DocumentId, Envelope};
 
-use super::bench::{Bench, CHOICES, update};
+use super::bench::{Bench, update};
 use crate::machine::world::{NOTES, TODOS, Team, TestLog, head};
 
 fn world() -> (Team, TestLog, Bench) {
@@ -100,6 +100,41 @@ fn a_blob_in_three_parts_is_merged_once_it_is_whole() {
     assert!(bench.replica.view().synced);
 }
 
+/// More than one look at the inbox takes in.
+#[test]
+fn a_blob_of_many_parts_is_merged_though_its_author_wrote_on() {
+    let (team, mut log, mut bench) = world();
+    let words: String = (0..330_000).map(|_| hex::encode(team.clock.draw::<16>())).collect();
+    bench.write(NOTES, &words);
+    bench.sync(&mut log);
+    bench.write(TODOS, "and more");
+    bench.sync(&mut log);
+    let mut other = Bench::new(&team, 1, log.id);
+    other.take(&mut log);
+    other.settle();
+    assert!(other.text(NOTES) == words);
+    assert_eq!(other.text(TODOS), "and more");
+}
+
+/// Its author wrote on and parts are missing: it sealed what it held anew.
+#[test]
+fn a_blob_that_was_given_up_does_not_wait_for_ever() {
+    let (team, mut log, mut bench) = world();
+    let given_up = parts(&update(1, "given up"));
+    push(&team, &mut log, 1, 1, NOTES, &given_up[0]);
+    bench.sync(&mut log);
+    let mut bench = bench.restart();
+    bench.settle();
+    assert!(bench.replica.store().waits(NOTES).unwrap(), "the rest may come");
+    push(&team, &mut log, 1, 2, NOTES, &whole("sealed anew"));
+    push(&team, &mut log, 1, 3, NOTES, &whole("and on"));
+    bench.sync(&mut log);
+    let mut bench = bench.restart();
+    bench.settle();
+    assert!(!bench.replica.store().waits(NOTES).unwrap());
+    assert_eq!(bench.replica.store().quarantined().unwrap(), 0);
+}
+
 #[test]
 fn a_document_too_large_for_one_entry_reaches_another_device() {
     let (team, mut log, mut bench) = world();
@@ -126,7 +161,7 @@ fn an_entry_for_a_newer_app_waits_for_it() {
     bench = bench.restart();
     bench.settle();
     assert_eq!(bench.text(NOTES), "now");
-    bench = bench.restart_with(Choices { schema: 2, ..CHOICES });
+    bench = bench.restart_with(Schema::new().version(2, |version| version));
     bench.settle();
     let text = bench.text(NOTES);
     assert!(text.contains("now") && text.contains("newer"), "{text}");

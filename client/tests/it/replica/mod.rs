@@ -2,6 +2,9 @@
 
 mod bench;
 mod contain;
+mod derive;
 mod digest;
 mod documents;
+mod history;
 mod merge;
+mod rewrite;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use roost::Error;
 use roost::keys::KeyPair;
 use roost::keys::link::Invite;
-use roost::store::{Durability, Identity, Store, StoreError};
+use roost::store::{Durability, Identity, Signed, Store, StoreError};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -32,7 +32,7 @@ fn refusal(path: &Path) -> StoreError {
 fn its_files_are_for_this_user_alone() {
     let (folder, path) = folder();
     let mut store = filled(open(&path).unwrap());
-    store.commit(NOTES, b"update", 0).unwrap();
+    store.commit(NOTES, b"update", &Signed::default()).unwrap();
     let mut seen = Vec::new();
     for entry in fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -56,7 +56,7 @@ fn one_process_at_a_time() {
         let refused = Error::from(refused);
         assert_eq!((refused.code(), refused.is_retryable()), ("store_locked", true));
     }
-    first.commit(NOTES, b"update", 0).unwrap();
+    first.commit(NOTES, b"update", &Signed::default()).unwrap();
     drop(first);
     let second = open(&path).unwrap();
     assert_eq!(changes(&second), [b"update"]);
@@ -78,7 +78,7 @@ fn a_damaged_file_is_left_as_it_is() {
     let (_folder, path) = folder();
     let mut store = filled(open(&path).unwrap());
     for _ in 0..20 {
-        store.commit(NOTES, &[0xab; 1_000], 0).unwrap();
+        store.commit(NOTES, &[0xab; 1_000], &Signed::default()).unwrap();
     }
     drop(store);
     let whole = fs::read(&path).unwrap();
@@ -106,7 +106,7 @@ fn a_file_of_a_newer_version_is_left_as_it_is() {
     drop(filled(open(&path).unwrap()));
     let later = Connection::open(&path).unwrap();
     let now: i64 = later.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(now, 1);
+    assert_eq!(now, 5);
     later.pragma_update(None, "user_version", now + 1).unwrap();
     drop(later);
     let bytes = fs::read(&path).unwrap();
@@ -179,9 +179,9 @@ fn a_joiner_comes_back_as_far_as_it_got() {
 fn an_image_is_a_whole_copy() {
     let (folder, path) = folder();
     let mut store = filled(open(&path).unwrap());
-    store.commit(NOTES, b"update", 0).unwrap();
+    store.commit(NOTES, b"update", &Signed::default()).unwrap();
     let image = store.image().unwrap();
-    store.commit(NOTES, b"later", 0).unwrap();
+    store.commit(NOTES, b"later", &Signed::default()).unwrap();
     // The store is open, and its last commits may be in no page of its file yet.
     let copy = folder.path().join("copy.db");
     fs::write(&copy, image).unwrap();
@@ -201,12 +201,12 @@ fn levels(durability: Durability) -> Vec<i64> {
         connection.execute_batch(&trigger).unwrap();
     }
     let mut store = Store::over(connection, durability).unwrap();
-    store.commit(NOTES, b"update", 0).unwrap();
+    store.commit(NOTES, b"update", &Signed::default()).unwrap();
     store.seal(&[sealed(1, None)]).unwrap();
-    store.commit(NOTES, b"update", 0).unwrap();
+    store.commit(NOTES, b"update", &Signed::default()).unwrap();
     store.propose(&shared(&StillClock::new(1)).records()[0]).unwrap();
     assert!(store.seal(&[sealed(1, None)]).is_err());
-    store.commit(NOTES, b"update", 0).unwrap();
+    store.commit(NOTES, b"update", &Signed::default()).unwrap();
     let connection = store.into_connection();
     let mut seen = connection.prepare("SELECT level FROM seen").unwrap();
     seen.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
@@ -216,4 +216,63 @@ fn levels(durability: Durability) -> Vec<i64> {
 fn what_leaves_the_device_waits_for_the_disk() {
     assert_eq!(levels(Durability::Process), [1, 2, 1, 2, 1], "commit, seal, commit, propose, commit");
     assert_eq!(levels(Durability::Power), [2; 5]);
+}
+
+/// A file as the first release of the store wrote it.
+fn of_the_first_release(path: &Path) {
+    let first = Connection::open(path).unwrap();
+    first.execute_batch(include_str!("../../../src/store/migrations/0001_store.sql")).unwrap();
+    first.pragma_update(None, "user_version", 1).unwrap();
+    let vv = roost::loro::VersionVector::default().encode();
+    first.execute("INSERT INTO document (id, log_vv, edited, schema) VALUES (?1, ?2, 1, 0)", (NOTES.0, vv)).unwrap();
+    first.execute("INSERT INTO change (document, bytes) VALUES (?1, ?2)", (NOTES.0, b"from before")).unwrap();
+}
+
+#[test]
+fn an_older_file_is_copied_before_it_is_migrated() {
+    let (folder, path) = folder();
+    of_the_first_release(&path);
+    assert_eq!(changes(&open(&path).unwrap()), [b"from before"]);
+    let backup = folder.path().join("workspace.before-sql-5.db");
+    assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
+    let copy = Connection::open(&backup).unwrap();
+    let version: i64 = copy.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    let saved: Vec<u8> = copy.query_row("SELECT bytes FROM change", [], |row| row.get(0)).unwrap();
+    assert_eq!((version, &saved[..]), (1, &b"from before"[..]));
+    assert!(!folder.path().join("workspace.before-sql-5.part").exists());
+    fs::remove_file(&backup).unwrap();
+    drop(open(&path).unwrap());
+    assert!(!backup.exists(), "what is migrated is not copied again");
+}
+
+#[test]
+fn without_a_backup_nothing_is_migrated() {
+    let (folder, path) = folder();
+    of_the_first_release(&path);
+    // A folder in the place of the copy: it can neither be made nor be removed.
+    let in_the_way = folder.path().join("workspace.before-sql-5.part");
+    fs::create_dir_all(in_the_way.join("full")).unwrap();
+    let refused = refusal(&path);
+    assert!(matches!(refused, StoreError::Io { .. }), "{refused}");
+    let file = Connection::open(&path).unwrap();
+    let version: i64 = file.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
+    drop(file);
+    fs::remove_dir_all(&in_the_way).unwrap();
+    assert_eq!(changes(&open(&path).unwrap()), [b"from before"]);
+}
+
+#[test]
+fn one_backup_of_each_kind_is_kept() {
+    let (folder, path) = folder();
+    let mut store = filled(open(&path).unwrap());
+    for version in [2, 3] {
+        let made = store.begin_migrating(version).unwrap().unwrap();
+        assert_eq!(made, folder.path().join(format!("workspace.before-schema-{version}.db")));
+        assert_eq!(store.begin_migrating(version).unwrap(), None, "after a crash on the way the copy of before stays");
+        store.end_migrating(version).unwrap();
+    }
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let backups: Vec<String> = names.filter(|name| name.contains("before")).collect();
+    assert_eq!(backups, ["workspace.before-schema-3.db"]);
 }

@@ -47,7 +47,7 @@ fn in_memory(durability: Durability) -> Store {
 
 fn sealed(author_seq: u64, until: Option<loro::VersionVector>) -> SealedRow {
     let bytes = vec![author_seq as u8; 300];
-    SealedRow { row: OutboxRow { author_seq, document: NOTES, hash: Hash::of(&[&bytes]), bytes }, until }
+    SealedRow { row: OutboxRow { author_seq, document: NOTES, hash: Hash::of(&[&bytes]), if_tail: None, bytes }, until }
 }
 
 /// Every row of every table of a store in memory, as the file has them.

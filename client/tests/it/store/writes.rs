@@ -1,7 +1,7 @@
 //! A step's writes: all or none, and what each does.
 
 use loro::VersionVector;
-use roost::store::{Durability, Merged, Store};
+use roost::store::{Durability, Merged, Signed, Store};
 use roost::sync::Write;
 use roost::sync::resync::Stage;
 use roost_shared::roster::Record;
@@ -62,7 +62,7 @@ fn writes() -> Vec<Write> {
 
 fn busy() -> Store {
     let mut store = in_memory(Durability::Process);
-    store.commit(NOTES, b"update", 0).unwrap();
+    store.commit(NOTES, b"update", &Signed::default()).unwrap();
     store.seal(&[sealed(1, None), sealed(2, Some(version(&[(5, 9)])))]).unwrap();
     store.propose(&fourth_record()).unwrap();
     store
@@ -148,13 +148,15 @@ fn rows_are_sealed_all_or_none() {
 #[test]
 fn a_row_that_was_met_says_what_the_log_has() {
     let mut store = in_memory(Durability::Process);
-    store.commit(NOTES, b"update", 0).unwrap();
+    store.commit(NOTES, b"update", &Signed::default()).unwrap();
     let merged = Merged {
         document: NOTES,
         changes: Vec::new(),
         log_vv: version(&[(5, 2), (6, 8)]),
         edited: true,
         schema: 0,
+        reader_min: 0,
+        peers: Vec::new(),
         done: Vec::new(),
     };
     store.merged(&merged).unwrap();

@@ -44,6 +44,25 @@ fn a_device_speaks_for_itself() {
 }
 
 #[test]
+fn one_is_kept_at_a_time_and_the_latest_waits() {
+    let (mut session, _) = live(&entries(&[]), 0, None);
+    let mut says = |size| session.handle(Event::Message(&ClientMessage::Seen(seen(PHONE, size)).encode())).len();
+    assert_eq!([says(1), says(2), says(3)], [1, 0, 0]);
+    let effects = session.handle(Event::Saw(Ok(())));
+    assert!(matches!(&effects[..], [Effect::See(kept)] if *kept == seen(PHONE, 3)), "{effects:?}");
+    assert!(session.handle(Event::Saw(Err(Code::RetryLater))).is_empty());
+}
+
+#[test]
+fn one_look_at_a_time() {
+    let (mut session, _) = live(&entries(&[]), 0, None);
+    assert_eq!(session.handle(woken(1)).len(), 1);
+    assert!(session.handle(woken(2)).is_empty() && session.handle(woken(5)).is_empty());
+    assert!(matches!(&session.handle(Event::Seen(Err(Code::RetryLater.into())))[..], [Effect::ReadSeen]));
+    assert!(session.handle(Event::Seen(Ok(Vec::new()))).is_empty());
+}
+
+#[test]
 fn news_of_others_is_passed_on_once() {
     let (mut session, _) = live(&entries(&[]), 0, None);
     assert!(session.handle(woken(0)).is_empty());

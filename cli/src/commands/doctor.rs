@@ -1,0 +1,56 @@
+//! Whether everything on this device is in order: each document is loaded, and what was put aside is counted.
+
+use serde_json::{Value, json};
+
+use super::documents::with_schemas;
+use super::offline;
+use crate::args::Cli;
+use crate::output::{Failure, Output};
+
+pub async fn doctor(cli: &Cli, output: &Output) -> Result<(), Failure> {
+    // The file itself was checked as it was opened.
+    let workspace = offline(cli).await?;
+    let documents = workspace.documents()?;
+    let mut listed = with_schemas(&documents, &workspace.document_schemas()?);
+    let mut lines = Vec::new();
+    let mut unreadable = 0;
+    for (object, (_, name)) in listed.iter_mut().zip(&documents) {
+        let digest = workspace.document(name)?.digest();
+        object["loads"] = json!(digest.is_ok());
+        let state = match &digest {
+            Ok(_) => "loads".to_owned(),
+            Err(error) => format!("does not load: {error}"),
+        };
+        unreadable += usize::from(digest.is_err());
+        lines.push(format!("{name}: {state}{}", schema_of(object)));
+    }
+    let (status, late) = (workspace.status(), workspace.late_edits()?);
+    let is_well = unreadable == 0 && status.quarantined == 0 && !status.diverged && status.contradicted.is_empty();
+    let object = json!({
+        "workspace": workspace.id(),
+        "documents": listed,
+        "quarantined": status.quarantined,
+        "late_edits": late.len(),
+        "diverged": status.diverged,
+        "contradicted": status.contradicted,
+        "well": is_well,
+    });
+    let counted = format!("{} put aside, {} edits missed a rewrite", status.quarantined, late.len());
+    lines.push(counted);
+    workspace.close().await;
+    output.print(&object, lines.join("\n"));
+    if is_well {
+        return Ok(());
+    }
+    let what =
+        "not everything is in order: see above; what was put aside is kept in the file, do not delete this folder";
+    Err(Failure::attention("not_well", what))
+}
+
+fn schema_of(document: &Value) -> String {
+    match (&document["schema"], &document["reader_min"]) {
+        (schema, _) if *schema == json!(0) => String::new(),
+        (schema, reader_min) if *reader_min == json!(0) => format!(", schema {schema}"),
+        (schema, reader_min) => format!(", schema {schema}, needs {reader_min}"),
+    }
+}

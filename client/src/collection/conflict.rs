@@ -1,0 +1,84 @@
+//! What two devices wrote without having seen each other's.
+
+use roost_shared::DeviceId;
+use serde_json::Value;
+
+use super::{Collection, CollectionError, Record, RecordId};
+use crate::error::Error;
+use crate::store::ConflictRow;
+use crate::workspace::Workspace;
+
+/// Two values of one field of a record, written by two devices of which neither had seen the other's. One of them stands;
+/// the other is kept here until the app takes it, or forgets it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// The collection.
+    pub collection: String,
+    /// The record.
+    pub record: RecordId,
+    /// The field, as it is stored.
+    pub field: String,
+    /// The value that stands; null if the field was taken out, or the record was deleted.
+    pub kept: Value,
+    /// Who wrote it, where that is known.
+    pub kept_by: Option<DeviceId>,
+    /// The value that it hid; null if that was to take the field out.
+    pub hidden: Value,
+    /// Who wrote that, where it is known.
+    pub hidden_by: Option<DeviceId>,
+    key: i64,
+}
+
+impl From<ConflictRow> for Conflict {
+    fn from(row: ConflictRow) -> Self {
+        let value = |text: &str| serde_json::from_str(text).unwrap_or_default();
+        Self {
+            record: RecordId(row.record),
+            kept: value(&row.kept),
+            hidden: value(&row.hidden),
+            collection: row.collection,
+            field: row.field,
+            kept_by: row.kept_by,
+            hidden_by: row.hidden_by,
+            key: row.key,
+        }
+    }
+}
+
+impl Workspace {
+    /// Values of records that were hidden by another device's, as this device met them: at most the newest 10,000. Fields
+    /// with a policy other than [`super::Merge::LastWriter`] hide nothing.
+    pub fn conflicts(&self) -> Result<Vec<Conflict>, Error> {
+        Ok(self.with(|replica| replica.conflicts())?.into_iter().map(Conflict::from).collect())
+    }
+
+    /// The value that stands shall stand.
+    pub fn forget_conflict(&self, conflict: &Conflict) -> Result<(), Error> {
+        Ok(self.with(|replica| replica.forget_conflict(conflict.key))?)
+    }
+}
+
+impl<T: Record> Collection<T> {
+    /// Conflicts in this collection; see [`Workspace::conflicts`].
+    pub fn conflicts(&self) -> Result<Vec<Conflict>, Error> {
+        let mut all = self.workspace.conflicts()?;
+        all.retain(|conflict| conflict.collection == T::NAME);
+        Ok(all)
+    }
+
+    /// The value that was hidden shall stand: writes it, and brings the record back if that was deleted.
+    pub fn take_hidden(&self, conflict: &Conflict) -> Result<(), Error> {
+        if conflict.collection != T::NAME {
+            let (collection, id) = (T::NAME.to_owned(), conflict.record.clone());
+            return Err(CollectionError::Missing { collection, id }.into());
+        }
+        if self.get(&conflict.record)?.is_none() {
+            self.restore(&conflict.record)?;
+        }
+        self.workspace.batch_of(T::DOCUMENT, |batch| {
+            batch.set_stored(self, &conflict.record, &conflict.field, &conflict.hidden)
+        })?;
+        self.workspace.forget_conflict(conflict)
+    }
+}

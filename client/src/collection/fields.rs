@@ -1,0 +1,233 @@
+//! How the fields of a record are kept in a document, and what two writers at once come to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use loro::{LoroError, LoroMap, LoroResult, LoroValue, UpdateOptions};
+use serde_json::{Map, Value};
+
+use crate::schema::effective;
+
+/// A function that makes one value of several.
+type Resolve = Arc<dyn Fn(&[Value]) -> Value + Send + Sync>;
+
+/// What becomes of a field that two devices wrote without knowing of each other.
+///
+/// A field's policy is part of how it is stored: to change it later, give the field a new name and derive it.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum Merge {
+    /// The later write stays. What it hid is in [`crate::Workspace::conflicts`].
+    #[default]
+    LastWriter,
+    /// Who wrote first stays, and nobody writes again: a creation date.
+    FirstWriter,
+    /// The largest value stays.
+    Max,
+    /// The smallest value stays.
+    Min,
+    /// A number: what each device added to it is added up.
+    Counter,
+    /// A text: what each device typed into it stays.
+    Text,
+    /// A list without order or doubles: what each device put in or took out is put in or taken out.
+    Set,
+    /// All values stay, until someone who has seen them writes one. The field reads as a list of them.
+    KeepAll,
+    /// All values stay, and read as what this function makes of them.
+    Resolve(Resolve),
+}
+
+/// The fields of a collection that need more than to be read and written.
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    pub(crate) indexes: Vec<String>,
+    pub(crate) merges: BTreeMap<String, Merge>,
+}
+
+impl Merge {
+    /// A function that makes one value of several; the same on every device, whatever their order.
+    pub fn resolve(function: impl Fn(&[Value]) -> Value + Send + Sync + 'static) -> Self {
+        Self::Resolve(Arc::new(function))
+    }
+
+    /// The key of each kind, in what stands for a collection's form.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::LastWriter => "last writer",
+            Self::FirstWriter => "first writer",
+            Self::Max => "max",
+            Self::Min => "min",
+            Self::Counter => "counter",
+            Self::Text => "text",
+            Self::Set => "set",
+            Self::KeepAll => "keep all",
+            Self::Resolve(_) => "resolve",
+        }
+    }
+}
+
+impl fmt::Debug for Merge {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name())
+    }
+}
+
+impl Fields {
+    /// Questions that compare or order by this field do not look at every record.
+    #[must_use]
+    pub fn index(mut self, field: &str) -> Self {
+        self.indexes.push(field.to_owned());
+        self
+    }
+
+    /// What becomes of this field when two devices write it at once.
+    #[must_use]
+    pub fn merge(mut self, field: &str, merge: Merge) -> Self {
+        self.merges.insert(field.to_owned(), merge);
+        self
+    }
+
+    pub(crate) fn of(&self, field: &str) -> Merge {
+        self.merges.get(field).cloned().unwrap_or_default()
+    }
+}
+
+/// Who writes, for the policies that keep what each wrote apart.
+pub(crate) struct Writer {
+    /// The same at every write of a device.
+    pub(crate) device: String,
+    /// Another at every write.
+    pub(crate) unique: String,
+}
+
+/// All fields of a record, by the keys they are stored under.
+pub(crate) fn read(record: &LoroMap, fields: &Fields) -> Map<String, Value> {
+    let mut read = Map::new();
+    let mut derived = BTreeSet::new();
+    for key in record.keys() {
+        if let Some(field) = key.strip_prefix(crate::schema::DERIVED) {
+            derived.insert(field.to_owned());
+        } else if !key.starts_with('~') {
+            read.extend(read_field(record, &key, &fields.of(&key)).map(|value| (key.to_string(), value)));
+        }
+    }
+    for field in derived {
+        if !read.contains_key(&field) {
+            read.extend(effective(record, &field).map(|value| (field, value.into())));
+        }
+    }
+    read
+}
+
+fn read_field(record: &LoroMap, key: &str, merge: &Merge) -> Option<Value> {
+    let held = record.get(key)?.get_deep_value();
+    if let (Merge::Counter, LoroValue::Double(sum)) = (merge, &held) {
+        return Some(whole(*sum).map_or_else(|| (*sum).into(), Value::from));
+    }
+    let LoroValue::Map(map) = &held else { return Some(held.into()) };
+    let all = || -> Vec<Value> {
+        let mut entries: Vec<_> = map.iter().collect();
+        entries.sort_by(|one, other| one.0.cmp(other.0)); // the same on every device
+        entries.into_iter().map(|(_, value)| value.clone().into()).collect()
+    };
+    match merge {
+        Merge::LastWriter | Merge::Counter | Merge::Text => Some(held.into()),
+        Merge::FirstWriter => all().into_iter().next(),
+        Merge::Max => all().into_iter().reduce(|one, other| if is_less(&one, &other) { other } else { one }),
+        Merge::Min => all().into_iter().reduce(|one, other| if is_less(&other, &one) { other } else { one }),
+        Merge::Set => {
+            let mut items: Vec<&String> = map.keys().collect();
+            items.sort_unstable();
+            Some(items.into_iter().filter_map(|item| serde_json::from_str::<Value>(item).ok()).collect())
+        }
+        Merge::KeepAll => Some(Value::Array(all())),
+        Merge::Resolve(function) => Some(function(&all())),
+    }
+}
+
+/// A counter counts in floating point; what it counts is mostly whole.
+fn whole(sum: f64) -> Option<i64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough to be exact")]
+    (sum.fract() == 0.0 && sum.abs() < EXACT).then_some(sum as i64)
+}
+
+/// Numbers as numbers, everything else as its JSON text.
+fn is_less(one: &Value, other: &Value) -> bool {
+    match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => one < other,
+        (None, None) => match (one.as_str(), other.as_str()) {
+            (Some(one), Some(other)) => one < other,
+            _ => {
+                let (one, other) = (one.to_string(), other.to_string());
+                one < other
+            }
+        },
+        (one, _) => one.is_none(),
+    }
+}
+
+/// Writes a field that was `before` and is to be `after`, and nothing that stays as it is.
+pub(crate) fn write(
+    record: &LoroMap,
+    key: &str,
+    merge: &Merge,
+    before: Option<&Value>,
+    after: Option<&Value>,
+    writer: &Writer,
+) -> LoroResult<()> {
+    let is_plain = matches!(merge, Merge::LastWriter);
+    let [before, after] = [before, after].map(|value| value.filter(|value| is_plain || !value.is_null()));
+    if before == after {
+        return Ok(());
+    }
+    let wrong = |what: &str| LoroError::ArgErr(format!("the field {key} is {what}").into());
+    match (merge, after) {
+        (Merge::LastWriter, None) => record.delete(key),
+        (Merge::LastWriter, Some(value)) => record.insert(key, LoroValue::from(value.clone())),
+        (Merge::Counter, after) => {
+            let number = |value: Option<&Value>| value.map_or(Some(0.0), Value::as_f64);
+            let by = number(after).zip(number(before)).map(|(after, before)| after - before);
+            let by = by.ok_or_else(|| wrong("a counter: give it a number"))?;
+            let counter = record.ensure_mergeable_counter(key)?;
+            if by == 0.0 { Ok(()) } else { counter.increment(by) }
+        }
+        (Merge::Text, after) => {
+            let text = after.map_or(Some(""), Value::as_str).ok_or_else(|| wrong("a text: give it a text"))?;
+            let held = record.ensure_mergeable_text(key)?;
+            held.update(text, UpdateOptions::default()).map_err(|_| wrong("too much text to compare"))
+        }
+        (Merge::Set, after) => {
+            let items = |value: Option<&Value>| -> Option<BTreeSet<String>> {
+                let list = value.map_or(Some(&[][..]), |value| value.as_array().map(Vec::as_slice));
+                list.map(|list| list.iter().map(Value::to_string).collect())
+            };
+            let (held, wanted) = items(before).zip(items(after)).ok_or_else(|| wrong("a set: give it a list"))?;
+            let set = record.ensure_mergeable_map(key)?;
+            held.difference(&wanted).try_for_each(|item| set.delete(item))?;
+            wanted.difference(&held).try_for_each(|item| set.insert(item, true))
+        }
+        (_, None) => Err(wrong("kept for good: it cannot be taken out of a record")),
+        (Merge::FirstWriter, Some(_)) if before.is_some() => Ok(()),
+        (Merge::Max, Some(value)) if before.is_some_and(|before| !is_less(before, value)) => Ok(()),
+        (Merge::Min, Some(value)) if before.is_some_and(|before| !is_less(value, before)) => Ok(()),
+        (Merge::FirstWriter | Merge::Max | Merge::Min, Some(value)) => {
+            record.ensure_mergeable_map(key)?.insert(&writer.device, LoroValue::from(value.clone()))
+        }
+        (Merge::KeepAll | Merge::Resolve(_), Some(value)) => {
+            // Those that this device has seen are answered by its own; one that comes from elsewhere stays beside it.
+            let all = record.ensure_mergeable_map(key)?;
+            let seen: Vec<String> = all.keys().map(|key| key.to_string()).collect();
+            seen.iter().try_for_each(|key| all.delete(key))?;
+            let values = match (merge, value) {
+                (Merge::KeepAll, Value::Array(values)) => &values[..],
+                _ => std::slice::from_ref(value),
+            };
+            values.iter().enumerate().try_for_each(|(number, value)| {
+                all.insert(&format!("{}{number}", writer.unique), LoroValue::from(value.clone()))
+            })
+        }
+    }
+}

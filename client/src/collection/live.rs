@@ -1,0 +1,292 @@
+//! Answers that stay right: what a change costs is in proportion to what changed.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, HashMap};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::query::Query;
+use super::{Collection, Record, RecordId, Row, read};
+use crate::error::Error;
+use crate::replica::{CollectionForm, RecordChange};
+use crate::schema::Schema;
+use crate::store::{Found, Order};
+use crate::workspace::Workspace;
+
+/// What the replica tells of records.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// These changed.
+    Changed(Vec<RecordChange>),
+    /// Too many to tell: any of this collection may have.
+    Any(roost_shared::DocumentId, Arc<str>),
+}
+
+/// What became of an answer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Diff<T> {
+    /// Records that belong to it now.
+    pub added: Vec<Row<T>>,
+    /// Records that belonged to it and changed.
+    pub changed: Vec<Row<T>>,
+    /// Records that belong to it no more.
+    pub removed: Vec<RecordId>,
+}
+
+/// A query that is followed. Dropping it ends that.
+pub struct Live<T> {
+    query: Query<T>,
+    told: broadcast::Receiver<Arc<Told>>,
+    /// The ids of the answer, in its order.
+    order: BTreeMap<Key, String>,
+    held: HashMap<String, (Key, u64)>,
+    looked_at: u64,
+}
+
+/// A record was added, changed or removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change<T> {
+    /// It was not there before.
+    Added(Row<T>),
+    /// It holds something else.
+    Updated {
+        /// What it held, if that fits the type.
+        before: Option<T>,
+        /// What it holds.
+        row: Row<T>,
+    },
+    /// It is gone.
+    Removed(RecordId),
+    /// Too much happened to tell it one by one: ask again.
+    Many,
+}
+
+/// Follows a collection's records; dropping it ends that.
+pub struct Changes<T> {
+    workspace: Workspace,
+    form: Arc<CollectionForm>,
+    told: broadcast::Receiver<Arc<Told>>,
+    waiting: std::collections::VecDeque<RecordChange>,
+    record: PhantomData<fn() -> T>,
+}
+
+/// Where a record stands: its values in the order asked for, then its id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(Vec<Ranked>, String);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Ranked {
+    Up(Rank),
+    Down(Reverse<Rank>),
+}
+
+/// As SQLite orders: nothing, numbers, texts.
+#[derive(Debug, Clone, PartialEq)]
+enum Rank {
+    Nothing,
+    Number(f64),
+    Text(String),
+}
+
+impl Eq for Rank {}
+
+impl PartialOrd for Rank {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Rank {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Nothing, Self::Nothing) => Ordering::Equal,
+            (Self::Nothing, _) | (Self::Number(_), Self::Text(_)) => Ordering::Less,
+            (_, Self::Nothing) | (Self::Text(_), Self::Number(_)) => Ordering::Greater,
+            (Self::Number(one), Self::Number(other)) => one.total_cmp(other),
+            (Self::Text(one), Self::Text(other)) => one.cmp(other),
+        }
+    }
+}
+
+fn key(order: &[Order], found: &Found) -> Key {
+    let rank = |value: &Value| match value {
+        Value::String(text) => Rank::Text(text.clone()),
+        other => other.as_f64().map_or(Rank::Nothing, Rank::Number),
+    };
+    let ranked = order.iter().zip(&found.place.values).map(|(order, value)| match order.descending {
+        false => Ranked::Up(rank(value)),
+        true => Ranked::Down(Reverse(rank(value))),
+    });
+    Key(ranked.collect(), found.place.id.clone())
+}
+
+impl<T: Record> Live<T> {
+    pub(super) fn new(query: Query<T>) -> Result<Self, Error> {
+        // First the ear, then the look: what happens between is heard, and looked at again.
+        let told = query.collection.workspace.told();
+        let mut live = Self { query, told, order: BTreeMap::new(), held: HashMap::new(), looked_at: 0 };
+        live.look()?;
+        Ok(live)
+    }
+
+    /// The answer as it is, in its order.
+    pub fn rows(&self) -> Result<Vec<Row<T>>, Error> {
+        Ok(self.query.run()?.rows)
+    }
+
+    /// The ids of the answer as it was told last, in its order.
+    pub fn ids(&self) -> impl Iterator<Item = RecordId> + '_ {
+        self.order.values().map(|id| RecordId(id.clone()))
+    }
+
+    /// How many records it looked at so far, to know what changed.
+    pub const fn looked_at(&self) -> u64 {
+        self.looked_at
+    }
+
+    /// Waits until the answer changes. None once the workspace is closed.
+    pub async fn next(&mut self) -> Option<Result<Diff<T>, Error>> {
+        loop {
+            let diff = match self.told.recv().await {
+                Ok(told) => match self.ids_of(&told) {
+                    Some(ids) if ids.is_empty() => continue,
+                    Some(ids) if self.query.select.limit.is_none() => self.look_at(&ids),
+                    _ => self.look(),
+                },
+                Err(RecvError::Lagged(_)) => self.look(),
+                Err(RecvError::Closed) => return None,
+            };
+            match diff {
+                Ok(diff) if diff.added.is_empty() && diff.changed.is_empty() && diff.removed.is_empty() => {}
+                diff => return Some(diff),
+            }
+        }
+    }
+
+    /// The records of this collection among what was told; None if it may be any.
+    fn ids_of(&self, told: &Told) -> Option<Vec<String>> {
+        let form = &self.query.collection.form;
+        match told {
+            Told::Any(document, name) if *document == form.document && **name == form.name => None,
+            Told::Any(..) => Some(Vec::new()),
+            Told::Changed(changes) => {
+                let own = changes.iter().filter(|change| is_of(change, form));
+                Some(own.map(|change| change.id.clone()).collect())
+            }
+        }
+    }
+
+    /// Looks at some records: whether they belong to the answer, and where.
+    fn look_at(&mut self, ids: &[String]) -> Result<Diff<T>, Error> {
+        let mut found = Vec::new();
+        let (table, select) = (self.query.collection.table, &self.query.select);
+        for id in ids {
+            let one = self.query.collection.workspace.with(|replica| replica.store().select_one(table, select, id))?;
+            found.push((id.clone(), one));
+        }
+        self.looked_at += ids.len() as u64;
+        self.compare(found)
+    }
+
+    /// Looks at the whole answer.
+    fn look(&mut self) -> Result<Diff<T>, Error> {
+        let found = self.query.found()?;
+        self.looked_at += found.len() as u64;
+        let there: std::collections::HashSet<&str> = found.iter().map(|found| found.place.id.as_str()).collect();
+        let gone: Vec<String> = self.held.keys().filter(|id| !there.contains(id.as_str())).cloned().collect();
+        let found = found.into_iter().map(|found| (found.place.id.clone(), Some(found)));
+        self.compare(found.chain(gone.into_iter().map(|id| (id, None))).collect())
+    }
+
+    fn compare(&mut self, looked: Vec<(String, Option<Found>)>) -> Result<Diff<T>, Error> {
+        let schema = self.query.collection.workspace.with(|replica| replica.schema().clone());
+        let mut diff = Diff { added: Vec::new(), changed: Vec::new(), removed: Vec::new() };
+        for (id, found) in looked {
+            let before = self.held.remove(&id);
+            if let Some((key, _)) = &before {
+                self.order.remove(key);
+            }
+            let Some(found) = found else {
+                diff.removed.extend(before.map(|_| RecordId(id)));
+                continue;
+            };
+            let (key, digest) = (key(&self.query.select.order, &found), digest(&found.fields));
+            self.order.insert(key.clone(), id.clone());
+            self.held.insert(id.clone(), (key, digest));
+            if before.as_ref().is_some_and(|(_, held)| *held == digest) {
+                continue;
+            }
+            let id = RecordId(id);
+            // One that does not fit the type is in `Page::unreadable` for who asks.
+            let Ok(record) = read(&schema, &id, &found.fields) else { continue };
+            let rows = if before.is_some() { &mut diff.changed } else { &mut diff.added };
+            rows.push(Row { id, record });
+        }
+        Ok(diff)
+    }
+}
+
+/// Enough to see that a record holds something else.
+fn digest(fields: &str) -> u64 {
+    let hash = roost_shared::Hash::of(&[fields.as_bytes()]);
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.0[..8]);
+    u64::from_be_bytes(first)
+}
+
+fn is_of(change: &RecordChange, form: &CollectionForm) -> bool {
+    change.document == form.document && *change.collection == form.name
+}
+
+impl<T: Record> Changes<T> {
+    pub(super) fn new(collection: &Collection<T>) -> Self {
+        let (workspace, form) = (collection.workspace.clone(), Arc::clone(&collection.form));
+        let told = workspace.told();
+        Self { workspace, form, told, waiting: std::collections::VecDeque::new(), record: PhantomData }
+    }
+
+    /// Waits for the next one. None once the workspace is closed.
+    pub async fn next(&mut self) -> Option<Change<T>> {
+        loop {
+            if let Some(change) = self.waiting.pop_front() {
+                let schema = self.workspace.with(|replica| replica.schema().clone());
+                if let Some(change) = typed(&schema, change) {
+                    return Some(change);
+                }
+                continue;
+            }
+            match self.told.recv().await {
+                Ok(told) => match &*told {
+                    Told::Changed(changes) => {
+                        self.waiting.extend(changes.iter().filter(|change| is_of(change, &self.form)).cloned());
+                    }
+                    Told::Any(document, name) if *document == self.form.document && **name == self.form.name => {
+                        return Some(Change::Many);
+                    }
+                    Told::Any(..) => {}
+                },
+                Err(RecvError::Lagged(_)) => return Some(Change::Many),
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+}
+
+/// None where the record does not fit the type.
+fn typed<T: Record>(schema: &Schema, change: RecordChange) -> Option<Change<T>> {
+    let id = RecordId(change.id);
+    let of = |fields: &str| read::<T>(schema, &id, fields).ok();
+    match (change.before, change.after) {
+        (None, Some(after)) => Some(Change::Added(Row { record: of(&after)?, id })),
+        (Some(before), Some(after)) => {
+            let (before, record) = (of(&before), of(&after)?);
+            Some(Change::Updated { before, row: Row { id, record } })
+        }
+        (_, None) => Some(Change::Removed(id)),
+    }
+}

@@ -1,0 +1,187 @@
+//! Collections that are in use: their tables follow the documents.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use loro::json::{JsonOpContent, MapOp};
+use loro::{ContainerID, ContainerType, ID, LoroDoc, VersionVector};
+use roost_shared::DocumentId;
+use roost_shared::hash::Hash;
+
+use super::touched::{Touched, spans_since, touch};
+use super::{EditError, Replica};
+use crate::collection::{Fields, record};
+use crate::store::{RecordRow, StoreError};
+
+/// Operations after which a table is made anew rather than brought up to date.
+const ANEW_FROM: usize = 50_000;
+
+/// A collection in use.
+#[derive(Debug)]
+pub struct CollectionForm {
+    /// The document it is in.
+    pub document: DocumentId,
+    /// The root map of its records.
+    pub name: String,
+    /// How its fields are kept.
+    pub fields: Fields,
+}
+
+/// A record was added, changed or removed, here or by another device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordChange {
+    /// The collection's document.
+    pub document: DocumentId,
+    /// The collection.
+    pub collection: Arc<str>,
+    /// The record.
+    pub id: String,
+    /// Its fields as they were stored; None if it was not there.
+    pub before: Option<Arc<str>>,
+    /// Its fields as they are stored; None if it is gone.
+    pub after: Option<Arc<str>>,
+}
+
+/// A collection in use and its table.
+pub(super) struct InUse {
+    form: Arc<CollectionForm>,
+    name: Arc<str>,
+    table: i64,
+    /// How far the table is; None if it was never filled.
+    vv: Option<VersionVector>,
+}
+
+impl CollectionForm {
+    /// Stands for how the fields are read: another form needs another table.
+    fn hash(&self, schema: u32) -> [u8; 32] {
+        let indexes = self.fields.indexes.iter().map(|field| format!("index {field}\n"));
+        let merges = self.fields.merges.iter().map(|(field, merge)| format!("{} {field}\n", merge.name()));
+        let text: String = indexes.chain(merges).collect();
+        Hash::of(&[b"roost/v1/collection\0", &schema.to_be_bytes(), text.as_bytes()]).0
+    }
+}
+
+impl Replica {
+    /// Uses a collection from now on: its table is brought up to date, and follows.
+    pub fn use_collection(&mut self, form: &Arc<CollectionForm>) -> Result<i64, EditError> {
+        let held = self.collections.get(&form.document).into_iter().flatten();
+        if let Some(held) = held.into_iter().find(|held| *held.name == form.name) {
+            return Ok(held.table);
+        }
+        let hash = form.hash(self.schema.number());
+        let table = self.store.open_collection(form.document, &form.name, &hash, &form.fields.indexes)?;
+        let (key, vv) = (table.key, table.vv);
+        let in_use = InUse { form: Arc::clone(form), name: form.name.as_str().into(), table: key, vv };
+        let of_document = self.collections.entry(form.document).or_default();
+        of_document.push(in_use);
+        self.follow_collections(form.document, true)?;
+        Ok(key)
+    }
+
+    /// After operations came into a document, by an edit here or from elsewhere: brings the tables of its collections up to date.
+    pub(super) fn follow_collections(&mut self, document: DocumentId, is_own: bool) -> Result<(), EditError> {
+        let Some(mut in_use) = self.collections.remove(&document) else { return Ok(()) };
+        let followed = in_use.iter_mut().try_for_each(|in_use| self.follow_collection(in_use, is_own));
+        self.collections.insert(document, in_use);
+        followed
+    }
+
+    fn follow_collection(&mut self, in_use: &mut InUse, is_own: bool) -> Result<(), EditError> {
+        let form = Arc::clone(&in_use.form);
+        let from = in_use.vv.clone();
+        let (rows, vv, is_anew) = self.contain(form.document, |open| {
+            let (loro, vv) = (&open.loro, open.loro.oplog_vv());
+            // A table may be ahead: of a document of which changes were left out, or brought back from a backup.
+            let from = from.filter(|from| vv.includes_vv(from) && operations_since(loro, from) <= ANEW_FROM);
+            let is_anew = from.is_none();
+            let ids = match from {
+                Some(from) if from == vv => BTreeSet::new(),
+                Some(from) => changed_ids(loro, &form.name, &from),
+                None => all_ids(loro, &form.name),
+            };
+            let rows = ids.into_iter().map(|id| row(loro, &form, id)).collect::<Vec<_>>();
+            Ok((rows, vv, is_anew))
+        })?;
+        if in_use.vv.as_ref() == Some(&vv) {
+            return Ok(());
+        }
+        if is_anew {
+            let there = |(id, fields): RecordRow| Some((id, fields?));
+            let rows: Vec<(String, String)> = rows.into_iter().filter_map(there).collect();
+            self.store.fill_records(in_use.table, &rows, &vv)?;
+            self.record_resets.push((form.document, Arc::clone(&in_use.name)));
+        } else {
+            let before = self.store.put_records(in_use.table, &rows, &vv)?;
+            for ((id, after), before) in rows.into_iter().zip(before) {
+                if before == after {
+                    continue;
+                }
+                if let Some((_, report)) = self.round.as_mut().filter(|_| !is_own) {
+                    match (&before, &after) {
+                        (None, _) => report.added += 1,
+                        (_, Some(_)) => report.updated += 1,
+                        (_, None) => report.removed += 1,
+                    }
+                }
+                let (before, after) = (before.map(Into::into), after.map(Into::into));
+                let (document, collection) = (form.document, Arc::clone(&in_use.name));
+                self.record_changes.push(RecordChange { document, collection, id, before, after });
+            }
+        }
+        in_use.vv = Some(vv);
+        Ok(())
+    }
+
+    /// Records that changed since the last call, and collections of which it is not known which.
+    pub fn take_record_changes(&mut self) -> (Vec<RecordChange>, Vec<(DocumentId, Arc<str>)>) {
+        (std::mem::take(&mut self.record_changes), std::mem::take(&mut self.record_resets))
+    }
+
+    /// The same, where a table that cannot follow now must not hold up the document.
+    pub(super) fn follow_changes(&mut self, document: DocumentId, is_own: bool) -> Result<(), StoreError> {
+        match self.follow_collections(document, is_own) {
+            Err(EditError::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::error!(%document, %error, "its collections are behind");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+}
+
+fn row(loro: &LoroDoc, form: &CollectionForm, id: String) -> RecordRow {
+    let fields = record::read(loro, &form.name, &id, &form.fields);
+    (id, fields.map(|fields| serde_json::Value::Object(fields).to_string()))
+}
+
+fn operations_since(loro: &LoroDoc, from: &VersionVector) -> usize {
+    spans_since(loro, from).iter().map(|span| span.counter.end.abs_diff(span.counter.start) as usize).sum()
+}
+
+fn all_ids(loro: &LoroDoc, name: &str) -> BTreeSet<String> {
+    loro.get_map(name).keys().map(|key| record::id_of(&key).to_owned()).collect()
+}
+
+fn changed_ids(loro: &LoroDoc, name: &str, from: &VersionVector) -> BTreeSet<String> {
+    let root = ContainerID::new_root(name, ContainerType::Map);
+    let mut touched = Touched::new();
+    let mut keys = BTreeSet::new();
+    for span in spans_since(loro, from) {
+        touch(loro, span, &mut touched);
+        let len = span.counter.end.abs_diff(span.counter.start) as usize;
+        if !loro.get_changed_containers_in(ID::new(span.peer, span.counter.start), len).contains(&root) {
+            continue;
+        }
+        // A record that was added, or that someone deleted outright, shows in the root map alone.
+        let changes = loro.export_json_in_id_span(span);
+        for op in changes.iter().flat_map(|change| &change.ops).filter(|op| op.container == root) {
+            if let JsonOpContent::Map(MapOp::Insert { key, .. } | MapOp::Delete { key }) = &op.content {
+                keys.insert(record::id_of(key).to_owned());
+            }
+        }
+    }
+    let records = touched.remove(name).unwrap_or_default();
+    keys.extend(records.iter().map(|key| record::id_of(key).to_owned()));
+    keys
+}

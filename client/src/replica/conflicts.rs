@@ -1,0 +1,181 @@
+//! Which values of records hid others, when operations come in: those that one device wrote without having seen another's.
+//!
+//! An operation that came in is held against those that were here and that its author had not seen; what that costs is in
+//! proportion to what was written on both sides meanwhile.
+
+use std::collections::HashMap;
+
+use loro::json::{JsonChange, JsonOpContent, MapOp};
+use loro::{ContainerID, Index, LoroDoc, LoroValue, VersionVector};
+use roost_shared::DocumentId;
+use serde_json::Value;
+
+use super::touched::spans_since;
+use super::{EditError, Replica};
+use crate::collection::record::{DELETED, id_of};
+use crate::store::{ConflictRow, StoreError};
+use crate::sync::Notice;
+
+/// A write of one field.
+#[derive(Clone)]
+struct Wrote {
+    peer: u64,
+    lamport: u32,
+    field: String,
+    /// None for a field that was taken out.
+    value: Option<Value>,
+}
+
+/// Writes by the record they went into.
+type Writes = HashMap<ContainerID, Vec<Wrote>>;
+
+impl Replica {
+    /// After operations of others came into a document.
+    pub(super) fn find_conflicts(&mut self, id: DocumentId, before: &VersionVector) -> Result<(), StoreError> {
+        let collections = self.store.collections_of(id)?;
+        if collections.is_empty() || before.is_empty() {
+            return Ok(());
+        }
+        let found = self.contain(id, |open| Ok(conflicts(&open.loro, id, &collections, before)));
+        let found = match found {
+            Ok(found) => found,
+            Err(EditError::Store(error)) => return Err(error),
+            Err(error) => {
+                tracing::error!(document = %id, %error, "it is not known what hid what");
+                return Ok(());
+            }
+        };
+        let added = if found.is_empty() { 0 } else { self.store.add_conflicts(&found)? };
+        if added > 0 {
+            if let Some((_, report)) = &mut self.round {
+                report.conflicts += added as u64;
+            }
+            self.notices.push(Notice::Conflict { document: id });
+        }
+        Ok(())
+    }
+
+    /// Values that were hidden, until the app has looked at them.
+    pub fn conflicts(&self) -> Result<Vec<ConflictRow>, StoreError> {
+        self.store.conflicts()
+    }
+
+    /// The app has looked at one.
+    pub fn forget_conflict(&mut self, key: i64) -> Result<(), StoreError> {
+        self.store.forget_conflict(key)
+    }
+}
+
+fn conflicts(loro: &LoroDoc, document: DocumentId, collections: &[String], before: &VersionVector) -> Vec<ConflictRow> {
+    let mut found = Vec::new();
+    let came: Vec<JsonChange> =
+        spans_since(loro, before).into_iter().flat_map(|span| loro.export_json_in_id_span(span)).collect();
+    // What was here and the author of a change had not seen.
+    let mut unseen: HashMap<Vec<(u64, i32)>, Writes> = HashMap::new();
+    for change in &came {
+        let deps = change.deps.clone().into();
+        let Some(seen) = loro.frontiers_to_vv(&deps) else { continue };
+        let mut key: Vec<(u64, i32)> = before.iter().map(|(peer, end)| (*peer, *end)).collect();
+        key.retain(|(peer, end)| seen.get(peer).copied().unwrap_or(0) < *end && *peer != change.id.peer);
+        if key.is_empty() {
+            continue;
+        }
+        key.iter_mut().for_each(|(peer, end)| *end = seen.get(peer).copied().unwrap_or(0).min(*end));
+        key.sort_unstable();
+        let others = unseen.entry(key.clone()).or_insert_with(|| {
+            let spans = key.iter().filter_map(|(peer, from)| {
+                let end = before.get(peer).copied()?;
+                Some(loro::IdSpan::new(*peer, *from, end))
+            });
+            let changes: Vec<JsonChange> = spans.flat_map(|span| loro.export_json_in_id_span(span)).collect();
+            writes(&changes)
+        });
+        for (container, wrote) in writes(std::slice::from_ref(change)) {
+            let Some(others) = others.get(&container) else { continue };
+            let Some((collection, record)) = record_of(loro, &container, collections) else { continue };
+            for wrote in &wrote {
+                for other in others.iter().filter(|other| is_about(other, wrote)) {
+                    let (kept, hidden) = if wins(wrote, other) { (wrote, other) } else { (other, wrote) };
+                    if kept.value == hidden.value || loro_has_moved_on(loro, &container, kept) {
+                        continue;
+                    }
+                    found.push(row(document, &collection, &record, kept, hidden));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The same field; or one deleted the record that the other wrote into.
+fn is_about(one: &Wrote, other: &Wrote) -> bool {
+    let deletes = |wrote: &Wrote| wrote.field == DELETED && wrote.value == Some(true.into());
+    let writes = |wrote: &Wrote| !wrote.field.starts_with('~');
+    one.field == other.field && writes(one) || deletes(one) && writes(other) || deletes(other) && writes(one)
+}
+
+/// As Loro decides; a record that was deleted stays deleted, whatever is written into it.
+fn wins(one: &Wrote, other: &Wrote) -> bool {
+    match (one.field == DELETED, other.field == DELETED) {
+        (true, false) => true,
+        (false, true) => false,
+        _ => (one.lamport, one.peer) > (other.lamport, other.peer),
+    }
+}
+
+/// Whoever wrote last had seen both.
+fn loro_has_moved_on(loro: &LoroDoc, container: &ContainerID, kept: &Wrote) -> bool {
+    let map = loro.get_map(container.clone());
+    map.get_last_editor(&kept.field).is_some_and(|editor| editor != kept.peer)
+}
+
+fn row(document: DocumentId, collection: &str, record: &str, kept: &Wrote, hidden: &Wrote) -> ConflictRow {
+    let text = |wrote: &Wrote| match (wrote.field == DELETED, &wrote.value) {
+        (true, _) | (_, None) => Value::Null.to_string(),
+        (_, Some(value)) => value.to_string(),
+    };
+    let field = if kept.field == DELETED { &hidden.field } else { &kept.field };
+    ConflictRow {
+        key: 0,
+        document,
+        collection: collection.to_owned(),
+        record: record.to_owned(),
+        field: field.clone(),
+        kept: text(kept),
+        kept_peer: kept.peer,
+        kept_by: None,
+        hidden: text(hidden),
+        hidden_peer: hidden.peer,
+        hidden_by: None,
+    }
+}
+
+/// The last write of each field by each peer, by container.
+fn writes(changes: &[JsonChange]) -> Writes {
+    let mut writes = Writes::new();
+    for change in changes {
+        for op in &change.ops {
+            let JsonOpContent::Map(map) = &op.content else { continue };
+            let (field, value) = match map {
+                // The mark of a child container, such as a text: nobody's value.
+                MapOp::Insert { value: LoroValue::Binary(_), .. } => continue,
+                MapOp::Insert { key, value } => (key.to_string(), Some(Value::from(value.clone()))),
+                MapOp::Delete { key } => (key.to_string(), None),
+            };
+            let peer = change.id.peer;
+            let lamport = change.lamport + op.counter.abs_diff(change.id.counter);
+            let of_record = writes.entry(op.container.clone()).or_default();
+            of_record.retain(|held| held.peer != peer || held.field != field);
+            of_record.push(Wrote { peer, lamport, field, value });
+        }
+    }
+    writes
+}
+
+/// The collection and the record that a container is, if it is one.
+fn record_of(loro: &LoroDoc, container: &ContainerID, collections: &[String]) -> Option<(String, String)> {
+    let path = loro.get_path_to_container(container)?;
+    let [(_, Index::Key(root)), (_, Index::Key(record))] = &path[..] else { return None };
+    let collection = collections.iter().find(|name| name.as_str() == &**root)?;
+    Some((collection.clone(), id_of(record).to_owned()))
+}

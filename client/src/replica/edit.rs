@@ -1,0 +1,161 @@
+//! Edits: durable or not made.
+
+use std::panic::resume_unwind;
+
+use loro::{CommitOptions, Frontiers, LoroDoc, LoroError, VersionVector};
+use roost_shared::DocumentId;
+use roost_shared::roster::Scope;
+
+use super::contain::{Broken, OpenDocument, Refusal, contained};
+use super::history::Remembered;
+use super::migrate::plan;
+use super::touched::touched_since;
+use super::{EditError, Replica};
+use crate::schema::{Schema, derive_here, gate};
+use crate::store::Signed;
+use crate::sync::Event;
+
+/// What was edited.
+struct Edited {
+    before: VersionVector,
+    heads: Frontiers,
+    update: Vec<u8>,
+    reader_min: u32,
+    /// The schema version whose steps looked at it; 0 if none did.
+    migrated: u32,
+}
+
+impl Replica {
+    /// One commit: what `edit` does to the document is durable when this returns, or was not done.
+    pub fn edit<T>(
+        &mut self,
+        id: DocumentId,
+        edit: impl FnOnce(&LoroDoc) -> Result<T, LoroError>,
+    ) -> Result<T, EditError> {
+        self.edit_as(id, Remembered::Yes, edit)
+    }
+
+    pub(super) fn edit_as<T>(
+        &mut self,
+        id: DocumentId,
+        remembered: Remembered,
+        edit: impl FnOnce(&LoroDoc) -> Result<T, LoroError>,
+    ) -> Result<T, EditError> {
+        if self.scope() == Some(Scope::Read) {
+            return Err(EditError::ReadOnly);
+        }
+        let needs = self.store.document_schema(id)?.reader_min;
+        if !self.schema.reads(needs) {
+            return Err(EditError::Behind { needs });
+        }
+        let (now_s, birth, schema) = (self.now_s(), self.birth(id), self.schema.clone());
+        let name = self.names.get(&id).cloned().filter(|name| schema.concerns(name));
+        // Loro has no way back, so what is not saved goes with the open document; that holds for a panic of the app too.
+        let edited = contained(self.take_open(id)?, |open| {
+            let (before, heads) = (open.loro.oplog_vv(), open.loro.oplog_frontiers());
+            let peer = open.loro.peer_id();
+            let birth = birth.filter(|_| before.is_empty());
+            if let Some((version, reader_min)) = birth {
+                gate::set_born(&open.loro, version, reader_min)?;
+            }
+            let edited = edit(&open.loro);
+            open.loro.commit_with(CommitOptions::new().timestamp(now_s));
+            let done = edited?;
+            if open.loro.peer_id() != peer {
+                return Err(NotEdited::PeerChanged);
+            }
+            if open.loro.len_ops() == usize::from(birth.is_some()) || before.includes_vv(&open.loro.oplog_vv()) {
+                return Ok((done, None, birth.is_some()));
+            }
+            let looked = name.as_ref().map(|name| derive_from_edit(&schema, name, open, &before, now_s));
+            let update = open.update_since(&before)?;
+            let reader_min = birth.map_or(0, |_| gate::reader_min(&open.loro));
+            let edited = Edited { before, heads, update, reader_min, migrated: looked.unwrap_or(0) };
+            Ok((done, Some(edited), false))
+        });
+        let (mut open, (done, edited, is_empty)) = match edited {
+            Ok(edited) => edited,
+            Err(Broken::Refused(NotEdited::PeerChanged)) => return Err(EditError::PeerChanged),
+            Err(Broken::Refused(NotEdited::Refused(Refusal::Loro(error)))) => return Err(error.into()),
+            Err(Broken::Refused(NotEdited::Refused(_))) => return Err(EditError::TooDeep),
+            Err(Broken::Panicked(panic)) => resume_unwind(panic),
+        };
+        let Some(Edited { before, heads, update, reader_min, migrated }) = edited else {
+            if !is_empty {
+                self.keep(id, open);
+            }
+            return Ok(done); // an empty one holds nothing but what it would have been born with
+        };
+        let peer = (!open.is_signed).then(|| (open.loro.peer_id(), self.device.device_id()));
+        self.store.commit(id, &update, &Signed { schema: schema.number(), reader_min, migrated, peer })?;
+        open.grew(update.len());
+        (open.is_signed, open.migrated) = (true, migrated);
+        self.keep(id, open);
+        self.changed.push(id);
+        self.edited(id);
+        // The edit is durable, whatever becomes of the rest: that is made up for at the next change or opening.
+        let mut followed = self.follow_schema(id, &before, migrated > 0).and_then(|()| self.follow_changes(id, true));
+        if remembered == Remembered::Yes {
+            followed = followed.and(self.remember_edit(id, heads));
+        }
+        if let Err(error) = followed {
+            tracing::error!(document = %id, %error, "what follows from an edit is made up for later");
+        }
+        self.compact_soon(id);
+        Ok(done)
+    }
+
+    /// The machine learns that there is something to seal.
+    pub(super) fn edited(&mut self, id: DocumentId) {
+        let step = self.machine.handle(self.clock.monotonic_ms(), Event::Edited);
+        debug_assert!(step.writes.is_empty(), "an edit of {id} alone changes nothing in the machine's tables");
+        for effect in step.effects {
+            // Sealing is work of its own; nothing else follows from an edit.
+            let output = self.output(effect);
+            debug_assert!(output.is_none(), "an edit of {id} alone sends nothing");
+        }
+    }
+
+    /// What the first edit of a document says of the app that made it.
+    fn birth(&self, id: DocumentId) -> Option<(u32, u32)> {
+        let version = self.schema.number();
+        let reader_min = || self.names.get(&id).map_or(0, |name| self.schema.reader_min(name));
+        (version > 0 && self.index() != Some(id)).then(|| (version, reader_min()))
+    }
+}
+
+/// What is derived from what an edit touched becomes part of the edit. The schema version whose steps looked at all of
+/// the document now; 0 if one of them failed, or has not looked at the rest.
+fn derive_from_edit(schema: &Schema, name: &str, open: &OpenDocument, before: &VersionVector, now_s: i64) -> u32 {
+    let until = plan(schema, name, &open.loro).until;
+    if open.migrated < until && !before.is_empty() {
+        return 0;
+    }
+    let derived = derive_here(&open.loro, &schema.derives(name, until), &touched_since(&open.loro, before));
+    open.loro.commit_with(CommitOptions::new().timestamp(now_s));
+    match derived {
+        Ok(()) => until,
+        Err((version, step, fault)) => {
+            tracing::error!(document = name, version, step, %fault, "not derived");
+            0
+        }
+    }
+}
+
+/// Why nothing was saved.
+enum NotEdited {
+    Refused(Refusal),
+    PeerChanged,
+}
+
+impl From<Refusal> for NotEdited {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<LoroError> for NotEdited {
+    fn from(error: LoroError) -> Self {
+        Self::Refused(error.into())
+    }
+}

@@ -1,0 +1,59 @@
+//! A copy of the file before anything in it is brought to another form: made by SQLite, read back, then put in place.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{StoreError, private};
+
+/// Copies the file to `NAME.before-KIND-NUMBER.db` beside it; an older backup of this kind goes once the new one is sound.
+pub(super) fn back_up(connection: &Connection, path: &Path, kind: &str, number: u32) -> Result<PathBuf, StoreError> {
+    let target = path.with_extension(format!("before-{kind}-{number}.db"));
+    let part = target.with_extension("part");
+    let io = |source| StoreError::Io { path: part.clone(), source };
+    if part.exists() {
+        fs::remove_file(&part).map_err(io)?;
+    }
+    drop(private(&part)?);
+    connection.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
+    let unsound = |what: String| StoreError::Backup { path: part.clone(), what };
+    let copy = Connection::open_with_flags(&part, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let found: String = copy.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
+    if found != "ok" {
+        return Err(unsound(found));
+    }
+    if counts(&copy)? != counts(connection)? {
+        return Err(unsound("the copy holds other rows than the file".to_owned()));
+    }
+    drop(copy);
+    File::open(&part).and_then(|file| file.sync_all()).map_err(io)?;
+    fs::rename(&part, &target).map_err(io)?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
+    forget_older(path, kind, &target);
+    Ok(target)
+}
+
+/// How many rows each table has.
+fn counts(connection: &Connection) -> Result<Vec<(String, i64)>, StoreError> {
+    let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
+    let names = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    let count = |name: String| {
+        let rows = connection.query_row(&format!("SELECT count(*) FROM \"{name}\""), [], |row| row.get(0))?;
+        Ok((name, rows))
+    };
+    names.into_iter().map(count).collect()
+}
+
+/// One backup of each kind is kept. One that cannot be removed costs its place, and nothing else.
+fn forget_older(path: &Path, kind: &str, newest: &Path) {
+    let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { return };
+    let beginning = format!("{stem}.before-{kind}-");
+    let entries = path.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.path() != newest) {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(&beginning)) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}

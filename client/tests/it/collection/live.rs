@@ -1,0 +1,108 @@
+//! Live queries and record changes: what a change costs does not depend on how many records there are.
+
+use std::time::Duration;
+
+use roost::{Change, Diff, Live, Record, RecordId, field};
+
+use super::{Todo, id, todo, todos};
+
+async fn next<T: Record>(live: &mut Live<T>) -> Diff<T> {
+    let next = tokio::time::timeout(Duration::from_secs(60), live.next());
+    next.await.expect("something changed").unwrap().unwrap()
+}
+
+fn ids<T>(rows: &[roost::Row<T>]) -> Vec<&str> {
+    rows.iter().map(|row| row.id.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_live_query_tells_what_comes_changes_and_goes() {
+    let (_dir, _workspace, todos) = todos().await;
+    todos.insert_as(&id("a"), &todo("bread", Some("3"))).unwrap();
+    let mut open = todos.query().filter(field("done").eq(false)).order_by("due").watch().unwrap();
+    assert_eq!(ids(&open.rows().unwrap()), ["a"]);
+    todos.insert_as(&id("b"), &todo("butter", Some("1"))).unwrap();
+    assert_eq!(ids(&next(&mut open).await.added), ["b"]);
+    assert_eq!(open.ids().collect::<Vec<_>>(), [id("b"), id("a")]);
+    todos.set(&id("b"), "due", "9").unwrap();
+    assert_eq!(ids(&next(&mut open).await.changed), ["b"]);
+    assert_eq!(open.ids().collect::<Vec<_>>(), [id("a"), id("b")]);
+    todos.set(&id("a"), "done", true).unwrap();
+    assert_eq!(next(&mut open).await.removed, [id("a")]);
+    todos.set(&id("a"), "votes", 3).unwrap(); // no longer of its interest
+    todos.delete(&id("b")).unwrap();
+    assert_eq!(next(&mut open).await.removed, [id("b")]);
+    todos.restore(&id("b")).unwrap();
+    assert_eq!(ids(&next(&mut open).await.added), ["b"]);
+}
+
+#[tokio::test]
+async fn with_a_limit_the_next_in_order_moves_up() {
+    let (_dir, _workspace, todos) = todos().await;
+    for number in 0..5 {
+        todos.insert_as(&id(&format!("{number}")), &todo("x", Some(&format!("{number}")))).unwrap();
+    }
+    let mut first = todos.query().filter(field("done").eq(false)).order_by("due").limit(2).watch().unwrap();
+    todos.set(&id("0"), "done", true).unwrap();
+    let diff = next(&mut first).await;
+    assert_eq!((diff.removed, ids(&diff.added)), (vec![id("0")], vec!["2"]));
+    assert_eq!(first.ids().collect::<Vec<_>>(), [id("1"), id("2")]);
+    todos.set(&id("4"), "votes", 1).unwrap(); // beyond the limit
+    todos.set(&id("2"), "votes", 1).unwrap();
+    assert_eq!(ids(&next(&mut first).await.changed), ["2"]);
+}
+
+async fn cost_among(count: usize) -> (u64, u64) {
+    let (_dir, workspace, todos) = todos().await;
+    workspace
+        .batch(|batch| {
+            (0..count).try_for_each(|number| {
+                batch.insert_as(&todos, &id(&format!("{number:06}")), &todo("x", Some(&format!("{number:06}"))))
+            })
+        })
+        .unwrap();
+    let mut all = todos.query().filter(field("done").eq(false)).order_by("due").watch().unwrap();
+    let mut some = todos.query().order_by("due").limit(10).watch().unwrap();
+    let (mut before_all, mut before_some) = (all.looked_at(), some.looked_at());
+    for round in 0..20 {
+        let changed = id(&format!("{:06}", round % 10));
+        todos.set(&changed, "votes", round + 1).unwrap();
+        assert_eq!(ids(&next(&mut all).await.changed), [changed.as_str()]);
+        assert_eq!(ids(&next(&mut some).await.changed), [changed.as_str()]);
+    }
+    (before_all, before_some) = (all.looked_at() - before_all, some.looked_at() - before_some);
+    (before_all, before_some)
+}
+
+#[tokio::test]
+async fn what_a_change_costs_does_not_depend_on_how_many_records_there_are() {
+    let few = cost_among(50).await;
+    assert_eq!(few, (20, 200), "one record each, or the limit");
+    assert_eq!(cost_among(5_000).await, few);
+}
+
+#[tokio::test]
+async fn records_tell_what_became_of_them() {
+    let (_dir, _workspace, todos) = todos().await;
+    let mut changes = todos.changes();
+    let bread: RecordId = todos.insert(&todo("bread", None)).unwrap();
+    todos.set(&bread, "done", true).unwrap();
+    todos.delete(&bread).unwrap();
+    let Some(Change::Added(row)) = changes.next().await else { panic!("it was added") };
+    assert_eq!((row.id, row.record), (bread.clone(), todo("bread", None)));
+    let Some(Change::Updated { before, row }) = changes.next().await else { panic!("it was changed") };
+    assert_eq!((before, row.record), (Some(todo("bread", None)), Todo { done: true, ..todo("bread", None) }));
+    assert_eq!(changes.next().await, Some(Change::Removed(bread)));
+}
+
+#[tokio::test]
+async fn who_lags_looks_again() {
+    let (_dir, _workspace, todos) = todos().await;
+    let mut all = todos.query().watch().unwrap();
+    let mut changes = todos.changes();
+    for number in 0..1_000 {
+        todos.insert_as(&id(&format!("{number}")), &todo("x", None)).unwrap();
+    }
+    assert_eq!(next(&mut all).await.added.len(), 1_000);
+    assert_eq!(changes.next().await, Some(Change::Many));
+}

@@ -1,0 +1,194 @@
+//! Undo and redo of one device's edits among another's, and after a restart.
+
+use roost::loro::{LoroDoc, LoroResult};
+use roost_shared::roster::Scope;
+
+use super::bench::Bench;
+use crate::machine::world::{NOTES, Team, TestLog};
+
+fn two() -> (TestLog, Bench, Bench) {
+    let team = Team::of(&[Scope::ReadWrite]);
+    let mut log = TestLog::of(&team, 1);
+    let (mut one, mut other) = (Bench::new(&team, 0, log.id), Bench::new(&team, 1, log.id));
+    one.write(NOTES, "base. ");
+    one.sync(&mut log);
+    other.sync(&mut log);
+    one.sync(&mut log);
+    (log, one, other)
+}
+
+fn meet(log: &mut TestLog, one: &mut Bench, other: &mut Bench) {
+    for _ in 0..2 {
+        one.sync(log);
+        other.sync(log);
+    }
+    assert_eq!(one.replica.digest(NOTES).unwrap(), other.replica.digest(NOTES).unwrap());
+}
+
+fn edit(bench: &mut Bench, edit: impl FnOnce(&LoroDoc) -> LoroResult<()>) {
+    bench.replica.edit(NOTES, edit).unwrap();
+    bench.clock.pass(5_000);
+}
+
+fn undo(bench: &mut Bench) -> bool {
+    bench.replica.undo(NOTES).unwrap()
+}
+
+fn redo(bench: &mut Bench) -> bool {
+    bench.replica.redo(NOTES).unwrap()
+}
+
+#[test]
+fn edits_are_undone_and_made_again_one_by_one() {
+    let (_, mut one, _) = two();
+    one.write(NOTES, "one ");
+    one.write(NOTES, "two ");
+    assert!(undo(&mut one));
+    assert_eq!(one.text(NOTES), "base. one ");
+    assert!(undo(&mut one) && undo(&mut one) && !undo(&mut one));
+    assert_eq!(one.text(NOTES), "");
+    assert!(redo(&mut one) && redo(&mut one));
+    assert_eq!(one.text(NOTES), "base. one ");
+    assert!(undo(&mut one) && redo(&mut one) && redo(&mut one) && !redo(&mut one));
+    assert_eq!(one.text(NOTES), "base. one two ");
+    assert!(undo(&mut one));
+    one.write(NOTES, "else");
+    assert!(!redo(&mut one), "an edit ends what can be made again");
+    assert_eq!(one.text(NOTES), "base. one else");
+}
+
+#[test]
+fn it_goes_on_after_a_restart() {
+    let (_, mut one, _) = two();
+    one.write(NOTES, "one ");
+    let mut one = one.restart();
+    one.write(NOTES, "two ");
+    let mut one = one.restart();
+    assert!(undo(&mut one));
+    let mut one = one.restart();
+    assert!(undo(&mut one));
+    assert_eq!(one.text(NOTES), "base. ");
+    let mut one = one.restart();
+    assert!(redo(&mut one));
+    assert_eq!(one.text(NOTES), "base. one ");
+}
+
+#[test]
+fn what_others_wrote_stays() {
+    let (mut log, mut one, mut other) = two();
+    edit(&mut one, |loro| loro.get_text("text").insert(6, "mine "));
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut other, |loro| {
+        loro.get_text("text").insert(8, "THEIRS")?; // in the middle of it
+        loro.get_text("text").insert(0, "before ")
+    });
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(one.text(NOTES), "before base. miTHEIRSne ");
+    assert!(undo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(one.text(NOTES), "before base. THEIRS");
+    assert!(redo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    let text = one.text(NOTES);
+    assert!(
+        text.starts_with("before base. ") && text.contains("THEIRS") && text.len() == "before base. miTHEIRSne ".len(),
+        "{text}"
+    );
+    // A device undoes its own edits alone.
+    assert!(undo(&mut other));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(one.text(NOTES), "base. mine ");
+    assert!(!undo(&mut other));
+}
+
+#[test]
+fn a_key_that_another_wrote_since_is_theirs() {
+    let (mut log, mut one, mut other) = two();
+    let set = |key: &'static str, value: i64| move |loro: &LoroDoc| loro.get_map("map").insert(key, value);
+    edit(&mut one, set("a", 1));
+    edit(&mut one, set("b", 1));
+    edit(&mut one, set("b", 2));
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut other, set("a", 7));
+    meet(&mut log, &mut one, &mut other);
+    let map = |bench: &mut Bench| {
+        bench.replica.read(NOTES, |loro| roost::json::Value::from(loro.get_map("map").get_deep_value())).unwrap()
+    };
+    assert!(undo(&mut one));
+    assert_eq!(map(&mut one), roost::json::json!({ "a": 7, "b": 1 }));
+    assert!(undo(&mut one));
+    assert_eq!(map(&mut one), roost::json::json!({ "a": 7 }));
+    assert!(undo(&mut one), "of its own a nothing is left to undo");
+    assert_eq!(map(&mut one), roost::json::json!({ "a": 7 }));
+    meet(&mut log, &mut one, &mut other);
+}
+
+#[test]
+fn deleted_content_and_moved_nodes_come_back() {
+    let (mut log, mut one, mut other) = two();
+    edit(&mut one, |loro| loro.get_text("text").delete(0, 4));
+    assert_eq!(one.text(NOTES), ". ");
+    edit(&mut other, |loro| loro.get_text("text").insert(6, "more "));
+    meet(&mut log, &mut one, &mut other);
+    assert!(undo(&mut one));
+    assert_eq!(one.text(NOTES), "base. more ");
+    let nodes = one.replica.edit(NOTES, |loro| {
+        let tree = loro.get_tree("tree");
+        let (a, b) = (tree.create(None)?, tree.create(None)?);
+        tree.get_meta(a)?.insert("name", "a")?;
+        tree.get_meta(b)?.insert("name", "b")?;
+        Ok((a, b))
+    });
+    let (a, b) = nodes.unwrap();
+    edit(&mut one, |loro| loro.get_tree("tree").mov(b, a));
+    let shape = |bench: &mut Bench| bench.replica.read(NOTES, |loro| loro.get_tree("tree").roots().len()).unwrap();
+    assert_eq!(shape(&mut one), 1);
+    assert!(undo(&mut one));
+    assert_eq!(shape(&mut one), 2);
+    edit(&mut one, |loro| loro.get_tree("tree").delete(a));
+    assert!(undo(&mut one));
+    let name = one.replica.read(NOTES, |loro| {
+        let tree = loro.get_tree("tree");
+        let names = tree.roots().into_iter().filter_map(|node| tree.get_meta(node).ok()?.get("name"));
+        let mut names: Vec<String> =
+            names.filter_map(|name| Some(name.get_deep_value().as_string()?.to_string())).collect();
+        names.sort();
+        names
+    });
+    assert_eq!(name.unwrap(), ["a", "b"]);
+    meet(&mut log, &mut one, &mut other);
+}
+
+#[test]
+fn what_is_typed_without_a_pause_is_undone_together() {
+    let (mut log, mut one, mut other) = two();
+    one.replica.set_undo_pause(1_000);
+    one.clock.pass(5_000);
+    for word in ["a", "b", "c"] {
+        one.write(NOTES, word);
+        one.clock.pass(200);
+    }
+    one.clock.pass(5_000);
+    one.write(NOTES, " later");
+    assert!(undo(&mut one));
+    assert_eq!(one.text(NOTES), "base. abc");
+    assert!(undo(&mut one));
+    assert_eq!(one.text(NOTES), "base. ");
+    one.write(NOTES, "x");
+    other.write(NOTES, "THEIRS");
+    meet(&mut log, &mut one, &mut other);
+    one.write(NOTES, "y"); // no pause, but another's words between
+    assert!(undo(&mut one));
+    let text = one.text(NOTES);
+    assert!(text.contains('x') && !text.contains('y') && text.contains("THEIRS"), "{text}");
+}
+
+#[test]
+fn two_hundred_edits_can_be_undone() {
+    let (_, mut one, _) = two();
+    for _ in 0..205 {
+        one.write(NOTES, "x");
+    }
+    let undone = (0..).take_while(|_| undo(&mut one)).count();
+    assert_eq!((undone, one.text(NOTES).len()), (200, "base. ".len() + 5));
+}
