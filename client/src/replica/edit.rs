@@ -7,9 +7,9 @@ use roost_shared::DocumentId;
 use roost_shared::roster::Scope;
 
 use super::contain::{Broken, OpenDocument, Refusal, contained};
-use super::history::Remembered;
 use super::migrate::plan;
 use super::touched::touched_since;
+use super::undo::Remembered;
 use super::{EditError, Replica};
 use crate::schema::{Schema, derive_here, gate};
 use crate::store::Signed;

@@ -20,6 +20,7 @@ mod rewrite;
 mod round;
 mod seal;
 mod touched;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;

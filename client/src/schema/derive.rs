@@ -341,6 +341,11 @@ pub(super) fn content_peer(label: &[u8], document: DocumentId, version: u32, bas
     (PeerID::from_be_bytes(bytes) | 1 << 63).min(PeerID::MAX - 1)
 }
 
+/// Whether a peer id is one of what was computed.
+pub(crate) const fn is_computed(peer: PeerID) -> bool {
+    peer >> 63 == 1
+}
+
 /// The history is dated by who edited: what is computed is as old as the newest of what it follows on.
 pub(super) fn newest(loro: &LoroDoc) -> i64 {
     let heads = loro.oplog_frontiers();

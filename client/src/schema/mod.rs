@@ -25,7 +25,7 @@ use loro::{LoroError, LoroResult};
 use roost_shared::limits::NESTING_MAX;
 
 pub use self::derive::Derive;
-pub(crate) use self::derive::{Derivation, Failed, PREFIX as DERIVED, derive, derive_here, effective};
+pub(crate) use self::derive::{Derivation, Failed, PREFIX as DERIVED, derive, derive_here, effective, is_computed};
 pub use self::rewrite::Rewrite;
 pub use self::view::View;
 

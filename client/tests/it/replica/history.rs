@@ -1,6 +1,7 @@
 //! Undo and redo of one device's edits among another's, and after a restart.
 
-use roost::loro::{LoroDoc, LoroResult};
+use roost::json::{Value, json};
+use roost::loro::{LoroDoc, LoroMap, LoroResult};
 use roost_shared::roster::Scope;
 
 use super::bench::Bench;
@@ -121,6 +122,108 @@ fn a_key_that_another_wrote_since_is_theirs() {
     assert!(undo(&mut one), "of its own a nothing is left to undo");
     assert_eq!(map(&mut one), roost::json::json!({ "a": 7 }));
     meet(&mut log, &mut one, &mut other);
+}
+
+fn shown(bench: &mut Bench) -> Value {
+    bench.replica.read(NOTES, |loro| Value::from(loro.get_map("todos").get_deep_value())).unwrap()
+}
+
+fn record(loro: &LoroDoc) -> LoroMap {
+    loro.get_map("todos").get("ID").unwrap().into_container().unwrap().into_map().unwrap()
+}
+
+/// A record with a text of its own, made in one edit.
+fn make_record(loro: &LoroDoc) -> LoroResult<()> {
+    let record = loro.get_map("todos").ensure_mergeable_map("ID")?;
+    record.insert("title", "bread")?;
+    record.insert("done", false)?;
+    record.ensure_mergeable_text("note")?.insert(0, "rye")
+}
+
+#[test]
+fn a_record_that_others_wrote_into_since_it_was_made_stays() {
+    let (mut log, mut one, mut other) = two();
+    edit(&mut one, make_record);
+    edit(&mut one, |loro| record(loro).insert("title", "two breads"));
+    assert!(undo(&mut one) && undo(&mut one));
+    assert_eq!(shown(&mut one), json!({}), "nobody else wrote into it");
+    assert!(redo(&mut one) && redo(&mut one));
+    assert_eq!(shown(&mut one), json!({ "ID": { "title": "two breads", "done": false, "note": "rye" } }));
+    assert!(undo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut other, |loro| record(loro).insert("done", true));
+    meet(&mut log, &mut one, &mut other);
+    assert!(undo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(shown(&mut one), json!({ "ID": { "title": "bread", "done": true, "note": "rye" } }));
+}
+
+#[test]
+fn a_text_or_a_set_that_others_wrote_into_since_it_was_made_stays() {
+    let (mut log, mut one, mut other) = two();
+    let field = |loro: &LoroDoc| record(loro).ensure_mergeable_text("note");
+    let set = |loro: &LoroDoc| record(loro).ensure_mergeable_map("tags");
+    edit(&mut one, |loro| loro.get_map("todos").ensure_mergeable_map("ID")?.insert("title", "bread"));
+    edit(&mut one, |loro| field(loro)?.insert(0, "rye").and_then(|()| set(loro)?.insert("baked", true)));
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut other, |loro| field(loro)?.insert(3, " or oats").and_then(|()| set(loro)?.insert("food", true)));
+    meet(&mut log, &mut one, &mut other);
+    assert!(undo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    let whole = json!({ "title": "bread", "note": "rye or oats", "tags": { "baked": true, "food": true } });
+    assert_eq!(shown(&mut one), json!({ "ID": whole }));
+}
+
+#[test]
+fn an_item_or_a_node_that_others_wrote_into_since_it_was_made_stays() {
+    let (mut log, mut one, mut other) = two();
+    edit(&mut one, |loro| {
+        let (list, tree) = (loro.get_list("list"), loro.get_tree("tree"));
+        for name in ["a", "b", "c"] {
+            list.insert_container(list.len(), LoroMap::new())?.insert("name", name)?;
+            let node = tree.create(None)?;
+            tree.get_meta(node)?.insert("name", name)?;
+        }
+        Ok(())
+    });
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut other, |loro| {
+        loro.get_list("list").get(1).unwrap().into_container().unwrap().into_map().unwrap().insert("name", "B")?;
+        let tree = loro.get_tree("tree");
+        let nodes = tree.roots();
+        tree.get_meta(nodes[1])?.insert("name", "B")?;
+        tree.create(nodes[2]).map(|_| ()) // a child below it
+    });
+    meet(&mut log, &mut one, &mut other);
+    assert!(undo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    let (list, nodes) = one
+        .replica
+        .read(NOTES, |loro| {
+            let tree = loro.get_tree("tree");
+            let names = tree.roots().into_iter().map(|node| tree.get_meta(node).unwrap().get_deep_value());
+            (Value::from(loro.get_list("list").get_deep_value()), names.map(Value::from).collect::<Vec<_>>())
+        })
+        .unwrap();
+    assert_eq!(list, json!([{ "name": "B" }]));
+    assert_eq!(nodes, [json!({ "name": "B" }), json!({ "name": "c" })]);
+}
+
+#[test]
+fn what_others_wrote_into_a_hidden_record_stays_when_it_is_made_again() {
+    let (mut log, mut one, mut other) = two();
+    edit(&mut one, make_record);
+    meet(&mut log, &mut one, &mut other);
+    assert!(undo(&mut one));
+    assert_eq!(shown(&mut one), json!({}));
+    edit(&mut other, |loro| {
+        record(loro).insert("done", true)?;
+        record(loro).ensure_mergeable_text("note")?.insert(3, " or oats")
+    });
+    meet(&mut log, &mut one, &mut other);
+    assert!(redo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(shown(&mut one), json!({ "ID": { "title": "bread", "done": true, "note": "rye or oats" } }));
 }
 
 #[test]
