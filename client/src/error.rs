@@ -112,6 +112,7 @@ impl Error {
             Self::Edit(EditError::PeerChanged) => "peer_changed",
             Self::Edit(EditError::Loro(_)) => "edit_refused",
             Self::Edit(EditError::TooDeep) => "nested_too_deep",
+            Self::Edit(EditError::OtherForm(_)) => "collection_form",
             Self::Edit(EditError::ReadOnly) => Code::NotAllowed.as_str(),
             Self::Edit(EditError::Unreadable(_)) => "document_unreadable",
             Self::Transport(TransportError::Unreachable(_)) => "unreachable",

@@ -9,7 +9,7 @@ use roost_shared::DocumentId;
 use serde_json::{Map, Value};
 
 use super::fields::Writer;
-use super::{Collection, CollectionError, Record, RecordId, Writing, read, record, stored};
+use super::{Collection, CollectionError, Conflict, Record, RecordId, Writing, read, record, stored};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::schema::Schema;
@@ -140,27 +140,50 @@ impl Batch<'_> {
     ) -> Result<(), Error> {
         self.belongs(collection)?;
         super::check_name(field)?;
-        self.held::<T>(collection, id)?;
-        let mut fields = record::read(self.loro, T::NAME, &id.0, &collection.form.fields).unwrap_or_default();
+        let missing = || CollectionError::Missing { collection: T::NAME.to_owned(), id: id.clone() };
+        let held = record::read(self.loro, T::NAME, &id.0, &collection.form.fields).ok_or_else(missing)?;
+        let mut fields = held.clone();
         self.schema.read(T::NAME, &mut fields);
         fields.insert(field.to_owned(), value.into());
-        let changed: T = serde_json::from_value(Value::Object(fields)).map_err(|error| {
+        let mut is_unknown = false;
+        let read = serde_ignored::deserialize(Value::Object(fields), |ignored| {
+            is_unknown |= ignored.to_string() == field;
+        });
+        let changed: T = read.map_err(|error: serde_json::Error| {
             let (collection, id) = (T::NAME.to_owned(), id.clone());
             CollectionError::Unreadable { collection, id, what: error.to_string() }
         })?;
-        self.update(collection, id, |record| *record = changed)
+        if is_unknown {
+            let (collection, field) = (T::NAME.to_owned(), field.to_owned());
+            return Err(CollectionError::NoField { collection, field }.into());
+        }
+        match self.held::<T>(collection, id) {
+            // It did not fit its type: no hook could look at it, and no other field is touched.
+            Err(CollectionError::Unreadable { .. }) => {
+                let key = self.schema.stored(T::NAME, field);
+                let of = |mut fields: Map<String, Value>| Map::from_iter(fields.remove_entry(&key));
+                let (before, after) = (of(held), of(stored(self.schema, &changed)?));
+                self.write(collection, id, &before, &after)
+            }
+            _ => self.update(collection, id, |record| *record = changed),
+        }
     }
 
-    /// Writes a field by the key it is stored under, whatever the type makes of it.
-    pub(super) fn set_stored<T: Record>(
+    /// Has the value of a field that was hidden stand: brings the record back if it was deleted, and writes it.
+    pub(super) fn take_hidden<T: Record>(
         &mut self,
         collection: &Collection<T>,
-        id: &RecordId,
-        key: &str,
-        value: &Value,
+        conflict: &Conflict,
     ) -> Result<(), Error> {
-        self.belongs(collection)?;
-        let after = Map::from_iter([(key.to_owned(), value.clone())]);
+        let (id, key) = (&conflict.record, &conflict.field);
+        if record::read(self.loro, T::NAME, &id.0, &collection.form.fields).is_none() {
+            self.restore(collection, id)?;
+        }
+        // A text, set or counter was hidden with its record, and holds all that was written into it.
+        if record::is_container(self.loro, T::NAME, &id.0, key) {
+            return Ok(());
+        }
+        let after = Map::from_iter([(key.clone(), conflict.hidden.clone())]);
         self.write(collection, id, &Map::new(), &after)
     }
 
@@ -177,10 +200,17 @@ impl Batch<'_> {
     /// See [`Collection::delete`].
     pub fn delete<T: Record>(&mut self, collection: &Collection<T>, id: &RecordId) -> Result<(), Error> {
         self.belongs(collection)?;
-        let held: T = self.held(collection, id)?;
-        collection.hooks.ask(&mut Writing::Delete { id, record: &held }).map_err(CollectionError::Hook)?;
+        let held: Option<T> = match self.held(collection, id) {
+            Err(CollectionError::Unreadable { .. }) => None,
+            held => Some(held?),
+        };
+        if let Some(held) = &held {
+            collection.hooks.ask(&mut Writing::Delete { id, record: held }).map_err(CollectionError::Hook)?;
+        }
         record::set_deleted(self.loro, T::NAME, &id.0, true).map_err(loro_error)?;
-        self.tell(collection, move |hooks, id| hooks.tell(&Writing::Delete { id, record: &held }), id);
+        if let Some(held) = held {
+            self.tell(collection, move |hooks, id| hooks.tell(&Writing::Delete { id, record: &held }), id);
+        }
         Ok(())
     }
 

@@ -19,11 +19,13 @@ pub struct Conflict {
     pub record: RecordId,
     /// The field, as it is stored.
     pub field: String,
-    /// The value that stands; null if the field was taken out, or the record was deleted.
+    /// The value that stood when this was found; null if the field was taken out, or the record was deleted. It may have
+    /// been written again since.
     pub kept: Value,
     /// Who wrote it, where that is known.
     pub kept_by: Option<DeviceId>,
-    /// The value that it hid; null if that was to take the field out.
+    /// The value that it hid; null if that was to take the field out, or was written into a text, set or counter, which is
+    /// whole once the record is back.
     pub hidden: Value,
     /// Who wrote that, where it is known.
     pub hidden_by: Option<DeviceId>,
@@ -48,7 +50,7 @@ impl From<ConflictRow> for Conflict {
 
 impl Workspace {
     /// Values of records that were hidden by another device's, as this device met them: at most the newest 10,000. Fields
-    /// with a policy other than [`super::Merge::LastWriter`] hide nothing.
+    /// with a policy other than [`super::Merge::LastWriter`] hide nothing, but are hidden with a record that is deleted.
     pub fn conflicts(&self) -> Result<Vec<Conflict>, Error> {
         Ok(self.with(|replica| replica.conflicts())?.into_iter().map(Conflict::from).collect())
     }
@@ -67,18 +69,13 @@ impl<T: Record> Collection<T> {
         Ok(all)
     }
 
-    /// The value that was hidden shall stand: writes it, and brings the record back if that was deleted.
+    /// The value that was hidden shall stand: brings the record back if that was deleted, and writes it.
     pub fn take_hidden(&self, conflict: &Conflict) -> Result<(), Error> {
         if conflict.collection != T::NAME {
             let (collection, id) = (T::NAME.to_owned(), conflict.record.clone());
             return Err(CollectionError::Missing { collection, id }.into());
         }
-        if self.get(&conflict.record)?.is_none() {
-            self.restore(&conflict.record)?;
-        }
-        self.workspace.batch_of(T::DOCUMENT, |batch| {
-            batch.set_stored(self, &conflict.record, &conflict.field, &conflict.hidden)
-        })?;
+        self.workspace.batch_of(T::DOCUMENT, |batch| batch.take_hidden(self, conflict))?;
         self.workspace.forget_conflict(conflict)
     }
 }

@@ -21,7 +21,8 @@ pub enum Merge {
     /// The later write stays. What it hid is in [`crate::Workspace::conflicts`].
     #[default]
     LastWriter,
-    /// Who wrote first stays, and nobody writes again: a creation date.
+    /// Who wrote first stays, and nobody writes again. Of several who wrote before they had heard of each other it is the
+    /// one with the smallest device id, since clocks cannot be compared; for a date, [`Merge::Min`] keeps the earliest.
     FirstWriter,
     /// The largest value stays.
     Max,
@@ -147,11 +148,21 @@ fn read_field(record: &LoroMap, key: &str, merge: &Merge) -> Option<Value> {
     }
 }
 
-/// A counter counts in floating point; what it counts is mostly whole.
+/// A counter counts in floating point; what it counts is mostly whole. Beyond 2^53 it counts in larger steps.
 fn whole(sum: f64) -> Option<i64> {
-    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53
-    #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough to be exact")]
-    (sum.fract() == 0.0 && sum.abs() < EXACT).then_some(sum as i64)
+    const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0; // 2^63
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and within the range")]
+    (sum.fract() == 0.0 && sum.abs() < TOO_LARGE).then_some(sum as i64)
+}
+
+/// Loro has no such integers: it would keep them as floating point, and no integer type reads that.
+fn is_beyond_i64(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_u64() && !number.is_i64(),
+        Value::Array(values) => values.iter().any(is_beyond_i64),
+        Value::Object(fields) => fields.values().any(is_beyond_i64),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
 }
 
 /// Numbers as numbers, everything else as its JSON text.
@@ -184,6 +195,9 @@ pub(crate) fn write(
         return Ok(());
     }
     let wrong = |what: &str| LoroError::ArgErr(format!("the field {key} is {what}").into());
+    if after.is_some_and(is_beyond_i64) {
+        return Err(wrong("a whole number beyond 9223372036854775807: keep it as text"));
+    }
     match (merge, after) {
         (Merge::LastWriter, None) => record.delete(key),
         (Merge::LastWriter, Some(value)) => record.insert(key, LoroValue::from(value.clone())),

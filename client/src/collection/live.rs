@@ -11,7 +11,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use super::query::Query;
 use super::{Collection, Record, RecordId, Row, read};
 use crate::error::Error;
-use crate::replica::{CollectionForm, RecordChange};
+use crate::replica::{CollectionForm, EditError, RecordChange};
 use crate::schema::Schema;
 use crate::store::{Found, Order};
 use crate::workspace::Workspace;
@@ -43,8 +43,17 @@ pub struct Live<T> {
     told: broadcast::Receiver<Arc<Told>>,
     /// The ids of the answer, in its order.
     order: BTreeMap<Key, String>,
-    held: HashMap<String, (Key, u64)>,
+    held: HashMap<String, Held>,
+    /// What changed is not known: a look failed.
+    is_stale: bool,
     looked_at: u64,
+}
+
+/// A record that belongs to the answer.
+struct Held {
+    /// Where it stands; None for one that does not fit its type, and was not told.
+    key: Option<Key>,
+    digest: u64,
 }
 
 /// A record was added, changed or removed.
@@ -86,11 +95,18 @@ enum Ranked {
 }
 
 /// As SQLite orders: nothing, numbers, texts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 enum Rank {
     Nothing,
-    Number(f64),
+    Integer(i64),
+    Real(f64),
     Text(String),
+}
+
+impl PartialEq for Rank {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
 }
 
 impl Eq for Rank {}
@@ -105,18 +121,39 @@ impl Ord for Rank {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Nothing, Self::Nothing) => Ordering::Equal,
-            (Self::Nothing, _) | (Self::Number(_), Self::Text(_)) => Ordering::Less,
-            (_, Self::Nothing) | (Self::Text(_), Self::Number(_)) => Ordering::Greater,
-            (Self::Number(one), Self::Number(other)) => one.total_cmp(other),
+            (Self::Nothing, _) | (Self::Integer(_) | Self::Real(_), Self::Text(_)) => Ordering::Less,
+            (_, Self::Nothing) | (Self::Text(_), Self::Integer(_) | Self::Real(_)) => Ordering::Greater,
+            (Self::Integer(one), Self::Integer(other)) => one.cmp(other),
+            (Self::Real(one), Self::Real(other)) => one.partial_cmp(other).unwrap_or(Ordering::Equal), // JSON has no NaN
+            (Self::Integer(one), Self::Real(other)) => exactly(*one, *other),
+            (Self::Real(one), Self::Integer(other)) => exactly(*other, *one).reverse(),
             (Self::Text(one), Self::Text(other)) => one.cmp(other),
         }
     }
 }
 
+/// Beyond 2^53 an integer has no floating point of its own.
+fn exactly(integer: i64, real: f64) -> Ordering {
+    const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0; // 2^63
+    if real >= TOO_LARGE {
+        return Ordering::Less;
+    }
+    if real < -TOO_LARGE {
+        return Ordering::Greater;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "its fraction is looked at next")]
+    let whole = real as i64;
+    integer.cmp(&whole).then_with(|| 0.0_f64.partial_cmp(&real.fract()).unwrap_or(Ordering::Equal))
+}
+
 fn key(order: &[Order], found: &Found) -> Key {
     let rank = |value: &Value| match value {
         Value::String(text) => Rank::Text(text.clone()),
-        other => other.as_f64().map_or(Rank::Nothing, Rank::Number),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => Rank::Integer(number),
+            None => number.as_f64().map_or(Rank::Nothing, Rank::Real),
+        },
+        _ => Rank::Nothing,
     };
     let ranked = order.iter().zip(&found.place.values).map(|(order, value)| match order.descending {
         false => Ranked::Up(rank(value)),
@@ -129,7 +166,8 @@ impl<T: Record> Live<T> {
     pub(super) fn new(query: Query<T>) -> Result<Self, Error> {
         // First the ear, then the look: what happens between is heard, and looked at again.
         let told = query.collection.workspace.told();
-        let mut live = Self { query, told, order: BTreeMap::new(), held: HashMap::new(), looked_at: 0 };
+        let mut live =
+            Self { query, told, order: BTreeMap::new(), held: HashMap::new(), is_stale: false, looked_at: 0 };
         live.look()?;
         Ok(live)
     }
@@ -149,18 +187,23 @@ impl<T: Record> Live<T> {
         self.looked_at
     }
 
-    /// Waits until the answer changes. None once the workspace is closed.
+    /// Waits until the answer changes. None once the workspace is closed. After an error it looks at the whole answer again.
     pub async fn next(&mut self) -> Option<Result<Diff<T>, Error>> {
         loop {
-            let diff = match self.told.recv().await {
-                Ok(told) => match self.ids_of(&told) {
-                    Some(ids) if ids.is_empty() => continue,
-                    Some(ids) if self.query.select.limit.is_none() => self.look_at(&ids),
-                    _ => self.look(),
-                },
-                Err(RecvError::Lagged(_)) => self.look(),
-                Err(RecvError::Closed) => return None,
+            let diff = if self.is_stale {
+                self.look()
+            } else {
+                match self.told.recv().await {
+                    Ok(told) => match self.ids_of(&told) {
+                        Some(ids) if ids.is_empty() => continue,
+                        Some(ids) if self.query.select.limit.is_none() => self.look_at(&ids),
+                        _ => self.look(),
+                    },
+                    Err(RecvError::Lagged(_)) => self.look(),
+                    Err(RecvError::Closed) => return None,
+                }
             };
+            self.is_stale = diff.is_err();
             match diff {
                 Ok(diff) if diff.added.is_empty() && diff.changed.is_empty() && diff.removed.is_empty() => {}
                 diff => return Some(diff),
@@ -183,12 +226,12 @@ impl<T: Record> Live<T> {
 
     /// Looks at some records: whether they belong to the answer, and where.
     fn look_at(&mut self, ids: &[String]) -> Result<Diff<T>, Error> {
-        let mut found = Vec::new();
-        let (table, select) = (self.query.collection.table, &self.query.select);
-        for id in ids {
-            let one = self.query.collection.workspace.with(|replica| replica.store().select_one(table, select, id))?;
-            found.push((id.clone(), one));
-        }
+        let (Collection { workspace, form, table, .. }, select) = (&self.query.collection, &self.query.select);
+        let found = workspace.with(|replica| {
+            let store = replica.followed(form.document)?;
+            let one = |id: &String| Ok((id.clone(), store.select_one(*table, select, id)?));
+            ids.iter().map(one).collect::<Result<Vec<_>, EditError>>()
+        })?;
         self.looked_at += ids.len() as u64;
         self.compare(found)
     }
@@ -208,24 +251,33 @@ impl<T: Record> Live<T> {
         let mut diff = Diff { added: Vec::new(), changed: Vec::new(), removed: Vec::new() };
         for (id, found) in looked {
             let before = self.held.remove(&id);
-            if let Some((key, _)) = &before {
+            let was_told = before.as_ref().and_then(|held| held.key.as_ref());
+            if let Some(key) = was_told {
                 self.order.remove(key);
             }
+            let was_told = was_told.is_some();
             let Some(found) = found else {
-                diff.removed.extend(before.map(|_| RecordId(id)));
+                diff.removed.extend(was_told.then_some(RecordId(id)));
                 continue;
             };
             let (key, digest) = (key(&self.query.select.order, &found), digest(&found.fields));
-            self.order.insert(key.clone(), id.clone());
-            self.held.insert(id.clone(), (key, digest));
-            if before.as_ref().is_some_and(|(_, held)| *held == digest) {
+            let is_same = before.is_some_and(|held| held.digest == digest);
+            if is_same && was_told {
+                self.order.insert(key.clone(), id.clone());
+                self.held.insert(id, Held { key: Some(key), digest });
                 continue;
             }
-            let id = RecordId(id);
+            let row_id = RecordId(id.clone());
             // One that does not fit the type is in `Page::unreadable` for who asks.
-            let Ok(record) = read(&schema, &id, &found.fields) else { continue };
-            let rows = if before.is_some() { &mut diff.changed } else { &mut diff.added };
-            rows.push(Row { id, record });
+            let Ok(record) = read(&schema, &row_id, &found.fields) else {
+                diff.removed.extend(was_told.then_some(row_id));
+                self.held.insert(id, Held { key: None, digest });
+                continue;
+            };
+            self.order.insert(key.clone(), id.clone());
+            self.held.insert(id, Held { key: Some(key), digest });
+            let rows = if was_told { &mut diff.changed } else { &mut diff.added };
+            rows.push(Row { id: row_id, record });
         }
         Ok(diff)
     }

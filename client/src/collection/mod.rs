@@ -62,7 +62,8 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The document it lies in. Collections of one document can be written in one commit; a document is loaded as a whole.
     const DOCUMENT: &str = "collections";
 
-    /// Which fields are indexed, and what becomes of those that two devices write at once.
+    /// Which fields are indexed, and what becomes of those that two devices write at once. Types that read one collection
+    /// declare the same.
     fn fields(fields: Fields) -> Fields {
         fields
     }
@@ -103,7 +104,9 @@ pub enum CollectionError {
         id: RecordId,
     },
     /// The record and the type do not fit.
-    #[error("record {id} of {collection} does not fit its type: {what}")]
+    #[error(
+        "record {id} of {collection} does not fit its type: {what}; set the field that does not, or delete the record"
+    )]
     Unreadable {
         /// Where.
         collection: String,
@@ -111,6 +114,14 @@ pub enum CollectionError {
         id: RecordId,
         /// What serde says.
         what: String,
+    },
+    /// The type knows no such field, and would not keep it.
+    #[error("{collection} has no field {field}")]
+    NoField {
+        /// Where.
+        collection: String,
+        /// What was to be written.
+        field: String,
     },
     /// The type does not become a JSON object.
     #[error("a record of {collection} must become a JSON object: {what}")]
@@ -148,6 +159,7 @@ impl CollectionError {
             Self::Missing { .. } => "record_missing",
             Self::Exists { .. } => "record_exists",
             Self::Unreadable { .. } => "record_unreadable",
+            Self::NoField { .. } => "field_unknown",
             Self::NotAnObject { .. } => "record_no_object",
             Self::Name(_) => "name_malformed",
             Self::Hook(_) => "hook_refused",
@@ -226,12 +238,13 @@ impl<T: Record> Collection<T> {
         self.workspace.batch_of(T::DOCUMENT, |batch| batch.update(self, id, change))
     }
 
-    /// Writes one field.
+    /// Writes one field. It mends a record that did not fit its type, if with this field it does; hooks are not asked then.
     pub fn set(&self, id: &RecordId, field: &str, value: impl Into<Value>) -> Result<(), Error> {
         self.workspace.batch_of(T::DOCUMENT, |batch| batch.set(self, id, field, value))
     }
 
-    /// Deletes a record. What others write into it meanwhile is not lost: [`Collection::restore`] brings it back.
+    /// Deletes a record. What others write into it meanwhile is not lost: [`Collection::restore`] brings it back. Hooks are
+    /// not asked about one that does not fit its type.
     pub fn delete(&self, id: &RecordId) -> Result<(), Error> {
         self.workspace.batch_of(T::DOCUMENT, |batch| batch.delete(self, id))
     }
@@ -243,8 +256,10 @@ impl<T: Record> Collection<T> {
 
     /// One record; None if there is none of this id.
     pub fn get(&self, id: &RecordId) -> Result<Option<T>, Error> {
-        let (found, schema) =
-            self.workspace.with(|replica| (replica.store().record(self.table, &id.0), replica.schema().clone()));
+        let (found, schema) = self.workspace.with(|replica| {
+            let found = replica.followed(self.form.document).and_then(|store| Ok(store.record(self.table, &id.0)?));
+            (found, replica.schema().clone())
+        });
         let Some(fields) = found? else { return Ok(None) };
         Ok(Some(read(&schema, id, &fields)?))
     }

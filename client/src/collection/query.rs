@@ -247,25 +247,29 @@ impl<T: Record> Query<T> {
     }
 
     pub(super) fn found(&self) -> Result<Vec<Found>, Error> {
-        let table = self.collection.table;
-        Ok(self.collection.workspace.with(|replica| replica.store().select(table, &self.select))?)
+        let Collection { workspace, form, table, .. } = &self.collection;
+        Ok(workspace.with(|replica| {
+            replica.followed(form.document).and_then(|store| Ok(store.select(*table, &self.select)?))
+        })?)
     }
 
     /// How many there are, whatever the limit.
     pub fn count(&self) -> Result<u64, Error> {
-        let (table, condition) = (self.collection.table, &self.select.condition);
-        Ok(self.collection.workspace.with(|replica| replica.store().count(table, condition))?)
+        let (Collection { workspace, form, table, .. }, condition) = (&self.collection, &self.select.condition);
+        Ok(workspace
+            .with(|replica| replica.followed(form.document).and_then(|store| Ok(store.count(*table, condition)?)))?)
     }
 
-    /// Each with the record of another collection whose id its `field` holds.
+    /// Each with the record of another collection whose id its `field` holds; None if there is none, or it does not fit
+    /// its type.
     pub fn with<U: Record>(&self, others: &Collection<U>, field: &str) -> Result<Vec<Paired<T, U>>, Error> {
         let mut pairs = Vec::new();
         for row in self.run()?.rows {
             let fields = serde_json::to_value(&row.record).unwrap_or_default();
             let id = fields.get(field).and_then(Value::as_str).and_then(|id| RecordId::new(id).ok());
-            let other = match id {
-                Some(id) => others.get(&id)?.map(|record| Row { id, record }),
-                None => None,
+            let other = match id.map(|id| (others.get(&id), id)) {
+                Some((Err(Error::Collection(CollectionError::Unreadable { .. })), _)) | None => None,
+                Some((other, id)) => other?.map(|record| Row { id, record }),
             };
             pairs.push((row, other));
         }

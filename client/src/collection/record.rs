@@ -48,6 +48,12 @@ pub(crate) fn read(loro: &LoroDoc, collection: &str, id: &str, fields: &Fields) 
     (!is_deleted(&record)).then(|| fields::read(&record, fields))
 }
 
+/// Whether a field is a container of its own, such as a text.
+pub(crate) fn is_container(loro: &LoroDoc, collection: &str, id: &str, field: &str) -> bool {
+    let record = newest(&loro.get_map(collection), id);
+    record.and_then(|(_, record)| record.get(field)).is_some_and(|held| held.is_container())
+}
+
 /// Makes a record, or makes it again; false if it is there.
 pub(crate) fn create(
     loro: &LoroDoc,

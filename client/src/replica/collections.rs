@@ -1,6 +1,6 @@
 //! Collections that are in use: their tables follow the documents.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use loro::json::{JsonOpContent, MapOp};
@@ -11,7 +11,7 @@ use roost_shared::hash::Hash;
 use super::touched::{Touched, spans_since, touch};
 use super::{EditError, Replica};
 use crate::collection::{Fields, record};
-use crate::store::{RecordRow, StoreError};
+use crate::store::{RecordRow, Store, StoreError};
 
 /// Operations after which a table is made anew rather than brought up to date.
 const ANEW_FROM: usize = 50_000;
@@ -42,8 +42,19 @@ pub struct RecordChange {
     pub after: Option<Arc<str>>,
 }
 
+/// The tables of the collections in use.
+#[derive(Default)]
+pub(super) struct Tables {
+    in_use: HashMap<DocumentId, Vec<InUse>>,
+    /// Documents that changed and whose tables did not follow yet.
+    behind: HashSet<DocumentId>,
+    changes: Vec<RecordChange>,
+    /// Those that were made anew.
+    resets: Vec<(DocumentId, Arc<str>)>,
+}
+
 /// A collection in use and its table.
-pub(super) struct InUse {
+struct InUse {
     form: Arc<CollectionForm>,
     name: Arc<str>,
     table: i64,
@@ -64,25 +75,47 @@ impl CollectionForm {
 impl Replica {
     /// Uses a collection from now on: its table is brought up to date, and follows.
     pub fn use_collection(&mut self, form: &Arc<CollectionForm>) -> Result<i64, EditError> {
-        let held = self.collections.get(&form.document).into_iter().flatten();
+        let hash = form.hash(self.schema.number());
+        let held = self.tables.in_use.get(&form.document).into_iter().flatten();
         if let Some(held) = held.into_iter().find(|held| *held.name == form.name) {
+            if held.form.hash(self.schema.number()) != hash {
+                return Err(EditError::OtherForm(form.name.clone()));
+            }
             return Ok(held.table);
         }
-        let hash = form.hash(self.schema.number());
         let table = self.store.open_collection(form.document, &form.name, &hash, &form.fields.indexes)?;
         let (key, vv) = (table.key, table.vv);
-        let in_use = InUse { form: Arc::clone(form), name: form.name.as_str().into(), table: key, vv };
-        let of_document = self.collections.entry(form.document).or_default();
-        of_document.push(in_use);
-        self.follow_collections(form.document, true)?;
+        let mut in_use = InUse { form: Arc::clone(form), name: form.name.as_str().into(), table: key, vv };
+        self.follow_collection(&mut in_use, true)?;
+        self.tables.in_use.entry(form.document).or_default().push(in_use);
         Ok(key)
+    }
+
+    /// The store, with a document's tables as they are to be: one that could not follow does so now.
+    pub fn followed(&mut self, document: DocumentId) -> Result<&Store, EditError> {
+        if self.tables.behind.contains(&document) {
+            self.follow_collections(document, true)?;
+        }
+        Ok(&self.store)
+    }
+
+    /// Operations came into a document: its tables are behind until they followed.
+    pub(super) fn has_changed(&mut self, document: DocumentId) {
+        self.changed.push(document);
+        if self.tables.in_use.contains_key(&document) {
+            self.tables.behind.insert(document);
+        }
     }
 
     /// After operations came into a document, by an edit here or from elsewhere: brings the tables of its collections up to date.
     pub(super) fn follow_collections(&mut self, document: DocumentId, is_own: bool) -> Result<(), EditError> {
-        let Some(mut in_use) = self.collections.remove(&document) else { return Ok(()) };
+        let Some(mut in_use) = self.tables.in_use.remove(&document) else { return Ok(()) };
         let followed = in_use.iter_mut().try_for_each(|in_use| self.follow_collection(in_use, is_own));
-        self.collections.insert(document, in_use);
+        self.tables.in_use.insert(document, in_use);
+        match followed {
+            Ok(()) => self.tables.behind.remove(&document),
+            Err(_) => self.tables.behind.insert(document),
+        };
         followed
     }
 
@@ -109,7 +142,7 @@ impl Replica {
             let there = |(id, fields): RecordRow| Some((id, fields?));
             let rows: Vec<(String, String)> = rows.into_iter().filter_map(there).collect();
             self.store.fill_records(in_use.table, &rows, &vv)?;
-            self.record_resets.push((form.document, Arc::clone(&in_use.name)));
+            self.tables.resets.push((form.document, Arc::clone(&in_use.name)));
         } else {
             let before = self.store.put_records(in_use.table, &rows, &vv)?;
             for ((id, after), before) in rows.into_iter().zip(before) {
@@ -125,7 +158,7 @@ impl Replica {
                 }
                 let (before, after) = (before.map(Into::into), after.map(Into::into));
                 let (document, collection) = (form.document, Arc::clone(&in_use.name));
-                self.record_changes.push(RecordChange { document, collection, id, before, after });
+                self.tables.changes.push(RecordChange { document, collection, id, before, after });
             }
         }
         in_use.vv = Some(vv);
@@ -134,7 +167,7 @@ impl Replica {
 
     /// Records that changed since the last call, and collections of which it is not known which.
     pub fn take_record_changes(&mut self) -> (Vec<RecordChange>, Vec<(DocumentId, Arc<str>)>) {
-        (std::mem::take(&mut self.record_changes), std::mem::take(&mut self.record_resets))
+        (std::mem::take(&mut self.tables.changes), std::mem::take(&mut self.tables.resets))
     }
 
     /// The same, where a table that cannot follow now must not hold up the document.

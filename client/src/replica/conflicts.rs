@@ -17,16 +17,22 @@ use crate::store::{ConflictRow, StoreError};
 use crate::sync::Notice;
 
 /// A write of one field.
-#[derive(Clone)]
 struct Wrote {
     peer: u64,
     lamport: u32,
     field: String,
-    /// None for a field that was taken out.
-    value: Option<Value>,
+    what: What,
 }
 
-/// Writes by the record they went into.
+#[derive(PartialEq)]
+enum What {
+    Value(Value),
+    TakenOut,
+    /// Into the text, set or counter that the field is: it merges with all but the end of its record.
+    Into,
+}
+
+/// Writes by the container of the record they went into.
 type Writes = HashMap<ContainerID, Vec<Wrote>>;
 
 impl Replica {
@@ -88,15 +94,15 @@ fn conflicts(loro: &LoroDoc, document: DocumentId, collections: &[String], befor
                 Some(loro::IdSpan::new(*peer, *from, end))
             });
             let changes: Vec<JsonChange> = spans.flat_map(|span| loro.export_json_in_id_span(span)).collect();
-            writes(&changes)
+            writes(loro, &changes)
         });
-        for (container, wrote) in writes(std::slice::from_ref(change)) {
+        for (container, wrote) in writes(loro, std::slice::from_ref(change)) {
             let Some(others) = others.get(&container) else { continue };
             let Some((collection, record)) = record_of(loro, &container, collections) else { continue };
             for wrote in &wrote {
                 for other in others.iter().filter(|other| is_about(other, wrote)) {
                     let (kept, hidden) = if wins(wrote, other) { (wrote, other) } else { (other, wrote) };
-                    if kept.value == hidden.value || loro_has_moved_on(loro, &container, kept) {
+                    if kept.what == hidden.what || loro_has_moved_on(loro, &container, kept) {
                         continue;
                     }
                     found.push(row(document, &collection, &record, kept, hidden));
@@ -109,9 +115,12 @@ fn conflicts(loro: &LoroDoc, document: DocumentId, collections: &[String], befor
 
 /// The same field; or one deleted the record that the other wrote into.
 fn is_about(one: &Wrote, other: &Wrote) -> bool {
-    let deletes = |wrote: &Wrote| wrote.field == DELETED && wrote.value == Some(true.into());
+    let deletes = |wrote: &Wrote| wrote.field == DELETED && wrote.what == What::Value(true.into());
     let writes = |wrote: &Wrote| !wrote.field.starts_with('~');
-    one.field == other.field && writes(one) || deletes(one) && writes(other) || deletes(other) && writes(one)
+    let is_into = one.what == What::Into || other.what == What::Into;
+    one.field == other.field && writes(one) && !is_into
+        || deletes(one) && writes(other)
+        || deletes(other) && writes(one)
 }
 
 /// As Loro decides; a record that was deleted stays deleted, whatever is written into it.
@@ -130,9 +139,9 @@ fn loro_has_moved_on(loro: &LoroDoc, container: &ContainerID, kept: &Wrote) -> b
 }
 
 fn row(document: DocumentId, collection: &str, record: &str, kept: &Wrote, hidden: &Wrote) -> ConflictRow {
-    let text = |wrote: &Wrote| match (wrote.field == DELETED, &wrote.value) {
-        (true, _) | (_, None) => Value::Null.to_string(),
-        (_, Some(value)) => value.to_string(),
+    let text = |wrote: &Wrote| match &wrote.what {
+        What::Value(value) if wrote.field != DELETED => value.to_string(),
+        What::Value(_) | What::TakenOut | What::Into => Value::Null.to_string(),
     };
     let field = if kept.field == DELETED { &hidden.field } else { &kept.field };
     ConflictRow {
@@ -150,26 +159,42 @@ fn row(document: DocumentId, collection: &str, record: &str, kept: &Wrote, hidde
     }
 }
 
-/// The last write of each field by each peer, by container.
-fn writes(changes: &[JsonChange]) -> Writes {
+/// The last write of each field by each peer, by the container of the record.
+fn writes(loro: &LoroDoc, changes: &[JsonChange]) -> Writes {
     let mut writes = Writes::new();
+    let mut places: HashMap<&ContainerID, Option<(ContainerID, Option<String>)>> = HashMap::new();
     for change in changes {
         for op in &change.ops {
-            let JsonOpContent::Map(map) = &op.content else { continue };
-            let (field, value) = match map {
+            let place = places.entry(&op.container).or_insert_with(|| place_of(loro, &op.container));
+            let Some((record, within)) = place.clone() else { continue };
+            let (field, what) = match (&op.content, within) {
+                (_, Some(field)) => (field, What::Into),
                 // The mark of a child container, such as a text: nobody's value.
-                MapOp::Insert { value: LoroValue::Binary(_), .. } => continue,
-                MapOp::Insert { key, value } => (key.to_string(), Some(Value::from(value.clone()))),
-                MapOp::Delete { key } => (key.to_string(), None),
+                (JsonOpContent::Map(MapOp::Insert { value: LoroValue::Binary(_), .. }), _) => continue,
+                (JsonOpContent::Map(MapOp::Insert { key, value }), _) => {
+                    (key.to_string(), What::Value(value.clone().into()))
+                }
+                (JsonOpContent::Map(MapOp::Delete { key }), _) => (key.to_string(), What::TakenOut),
+                _ => continue,
             };
             let peer = change.id.peer;
             let lamport = change.lamport + op.counter.abs_diff(change.id.counter);
-            let of_record = writes.entry(op.container.clone()).or_default();
+            let of_record = writes.entry(record).or_default();
             of_record.retain(|held| held.peer != peer || held.field != field);
-            of_record.push(Wrote { peer, lamport, field, value });
+            of_record.push(Wrote { peer, lamport, field, what });
         }
     }
     writes
+}
+
+/// The container of the record that a container is, or is the field of, and that field.
+fn place_of(loro: &LoroDoc, container: &ContainerID) -> Option<(ContainerID, Option<String>)> {
+    let path = loro.get_path_to_container(container)?;
+    match &path[..] {
+        [_, (record, Index::Key(_))] => Some((record.clone(), None)),
+        [_, (record, Index::Key(_)), (_, Index::Key(field)), ..] => Some((record.clone(), Some(field.to_string()))),
+        _ => None,
+    }
 }
 
 /// The collection and the record that a container is, if it is one.

@@ -44,6 +44,9 @@ pub enum EditError {
     /// Two devices that write as one peer diverge for ever.
     #[error("the edit sets a peer id: leave it to Roost")]
     PeerChanged,
+    /// Two types of one collection that keep its fields in different ways.
+    #[error("{0} is in use with other fields: types of one collection declare the same Record::fields")]
+    OtherForm(String),
     /// This device may only read.
     #[error("this device may only read this workspace")]
     ReadOnly,

@@ -91,7 +91,7 @@ impl Replica {
         open.grew(update.len());
         (open.is_signed, open.migrated) = (true, migrated);
         self.keep(id, open);
-        self.changed.push(id);
+        self.has_changed(id);
         self.edited(id);
         // The edit is durable, whatever becomes of the rest: that is made up for at the next change or opening.
         let mut followed = self.follow_schema(id, &before, migrated > 0).and_then(|()| self.follow_changes(id, true));

@@ -223,7 +223,7 @@ impl Replica {
         }
         self.keep(document, open);
         if !merged.changes.is_empty() {
-            self.changed.push(document);
+            self.has_changed(document);
             self.find_conflicts(document, &before)?;
             self.follow_schema(document, &before, false)?;
             self.follow_changes(document, false)?;

@@ -126,7 +126,7 @@ impl Replica {
         open.migrated = plan.until;
         if let Some(update) = &update {
             open.grew(update.len());
-            self.changed.push(id);
+            self.has_changed(id);
             self.edited(id);
         }
         self.keep(id, open);

@@ -31,7 +31,7 @@ use roost_shared::wire::codec::CodecError;
 use roost_shared::wire::message::{Item, ServerMessage};
 use roost_shared::{Code, Cursor, DeviceId, DocumentId, Envelope};
 
-use self::collections::InUse;
+use self::collections::Tables;
 pub use self::collections::{CollectionForm, RecordChange};
 use self::contain::OpenDocument;
 pub use self::documents::EditError;
@@ -82,13 +82,9 @@ pub struct Replica {
     undo_pause_ms: u64,
     /// The log is about to go: what waits for an update of the app is merged as it is.
     takes_all: bool,
-    /// Collections in use, by their documents.
-    collections: HashMap<DocumentId, Vec<InUse>>,
-    record_changes: Vec<RecordChange>,
+    tables: Tables,
     /// Since when this device syncs, and what that brought so far; None while all is the same here and there.
     round: Option<(u64, SyncReport)>,
-    /// Collections whose table was made anew.
-    record_resets: Vec<(DocumentId, Arc<str>)>,
     polling_ms: Option<u64>,
     is_running: bool,
     is_broken: bool,
@@ -131,10 +127,8 @@ impl Replica {
             rewriting: None,
             undo_pause_ms: 0,
             takes_all: false,
-            collections: HashMap::new(),
-            record_changes: Vec::new(),
+            tables: Tables::default(),
             round: None,
-            record_resets: Vec::new(),
             polling_ms: None,
             is_running: false,
             is_broken: false,

@@ -1,5 +1,7 @@
 //! Questions to a collection's table, as SQL.
 
+use std::collections::BTreeMap;
+
 use rusqlite::types::Value as SqlValue;
 use serde_json::Value;
 
@@ -123,13 +125,7 @@ impl Sql {
                 let kind = kind(field, value);
                 format!("({column} {operator} {bound}{kind})")
             }
-            Condition::OneOf { field, values } => {
-                let any = values.iter().map(|value| {
-                    let (field, value) = (field.clone(), value.clone());
-                    Condition::Compare { field, how: Comparison::Equal, value }
-                });
-                self.condition(&Condition::Or(any.collect()))
-            }
+            Condition::OneOf { field, values } => self.one_of(field, values),
             Condition::Missing(field) => format!("({} IS NULL)", column(field)),
             Condition::Begins { field, beginning } => {
                 let (column, len) = (column(field), beginning.chars().count());
@@ -144,6 +140,23 @@ impl Sql {
                 format!("NOT coalesce({inner}, 0)")
             }
         }
+    }
+
+    /// The values are bound as one list of each JSON type, however many they are.
+    fn one_of(&mut self, field: &str, values: &[Value]) -> String {
+        let mut lists: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+        for value in values {
+            if let Some(types) = json_types(value) {
+                lists.entry(types).or_default().push(value);
+            }
+        }
+        let any = lists.into_iter().map(|(types, values)| {
+            let list = self.bind(serde_json::json!(values).to_string().into());
+            let (column, path) = (column(field), path(field));
+            format!("{column} IN (SELECT value FROM json_each({list})) AND json_type(fields, {path}) IN ({types})")
+        });
+        let any: Vec<String> = any.collect();
+        if any.is_empty() { "0".to_owned() } else { format!("({})", any.join(" OR ")) }
     }
 
     fn joined(&mut self, conditions: &[Condition], between: &str, empty: &str) -> String {
@@ -235,15 +248,22 @@ fn path(field: &str) -> String {
 
 /// Values of different JSON types are never equal, less or more; SQLite needs to be told where it would find them so.
 fn kind(field: &str, value: &Value) -> String {
-    let types = match value {
-        Value::Bool(_) => "'true', 'false'",
-        Value::Number(_) => "'integer', 'real'",
-        Value::String(_) => "'text'",
-        Value::Null => return " AND 0".to_owned(),
-        Value::Array(_) => "'array'",
-        Value::Object(_) => "'object'",
-    };
-    format!(" AND json_type(fields, {}) IN ({types})", path(field))
+    match json_types(value) {
+        Some(types) => format!(" AND json_type(fields, {}) IN ({types})", path(field)),
+        None => " AND 0".to_owned(),
+    }
+}
+
+/// What SQLite calls the types that a value can be compared with; None for null, which is never equal.
+const fn json_types(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::Bool(_) => Some("'true', 'false'"),
+        Value::Number(_) => Some("'integer', 'real'"),
+        Value::String(_) => Some("'text'"),
+        Value::Null => None,
+        Value::Array(_) => Some("'array'"),
+        Value::Object(_) => Some("'object'"),
+    }
 }
 
 /// As json_extract answers.

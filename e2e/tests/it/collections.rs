@@ -198,6 +198,25 @@ async fn what_was_written_into_a_deleted_record_is_reported_and_can_be_brought_b
     pair.meet().await;
     let back = one.get(&id).unwrap().unwrap();
     assert_eq!((back.name.as_str(), back.kcal), ("a better apple", 52));
+
+    // What merges as long as there is a record is hidden with it, too.
+    pair.part().await;
+    other.delete(&id).unwrap();
+    one.update(&id, |food| food.note.push_str(", crisp")).unwrap();
+    one.update(&id, |food| food.tags.push("fruit".to_owned())).unwrap();
+    pair.meet().await;
+    for foods in [&one, &other] {
+        assert_eq!(foods.get(&id).unwrap(), None);
+        let mut fields: Vec<String> = foods.conflicts().unwrap().into_iter().map(|conflict| conflict.field).collect();
+        fields.sort();
+        assert!(fields.ends_with(&["note".to_owned(), "tags".to_owned()]), "{fields:?}");
+    }
+    let of_note = one.conflicts().unwrap().into_iter().find(|conflict| conflict.field == "note").unwrap();
+    assert_eq!((&of_note.kept, &of_note.hidden), (&Value::Null, &Value::Null));
+    one.take_hidden(&of_note).unwrap();
+    pair.meet().await;
+    let back = other.get(&id).unwrap().unwrap();
+    assert_eq!((back.note.as_str(), back.tags), ("green, crisp", vec!["fruit".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,9 +2,21 @@
 
 use std::time::Duration;
 
+use roost::json::{Value, json};
+use roost::schema::Schema;
 use roost::{Change, Diff, Live, Record, RecordId, field};
+use tempfile::TempDir;
 
-use super::{Todo, id, todo, todos};
+use super::{Todo, id, reopened, todo, todos};
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Sum {
+    value: Value,
+}
+
+impl Record for Sum {
+    const NAME: &str = "sums";
+}
 
 async fn next<T: Record>(live: &mut Live<T>) -> Diff<T> {
     let next = tokio::time::timeout(Duration::from_secs(60), live.next());
@@ -105,4 +117,63 @@ async fn who_lags_looks_again() {
     }
     assert_eq!(next(&mut all).await.added.len(), 1_000);
     assert_eq!(changes.next().await, Some(Change::Many));
+}
+
+#[tokio::test]
+async fn a_record_that_no_longer_fits_its_type_leaves_the_answer_until_it_does() {
+    let (_dir, workspace, todos) = todos().await;
+    todos.insert_as(&id("a"), &todo("bread", None)).unwrap();
+    let mut all = todos.query().watch().unwrap();
+    let document = workspace.document(Todo::DOCUMENT).unwrap();
+    document.edit(|loro| loro.get_map("todos").ensure_mergeable_map("a")?.insert("done", "perhaps")).unwrap();
+    assert_eq!(next(&mut all).await.removed, [id("a")]);
+    assert_eq!(all.ids().count(), 0);
+    todos.set(&id("a"), "done", true).unwrap();
+    assert_eq!(ids(&next(&mut all).await.added), ["a"]);
+}
+
+#[tokio::test]
+async fn integers_are_ordered_exactly() {
+    let (_dir, workspace, _todos) = todos().await;
+    let sums = workspace.collection::<Sum>().unwrap();
+    let largest = 1_i64 << 53;
+    let values = [json!(largest + 1), json!(largest), json!(-0.5), json!(0), json!(0.5), json!(1e300), json!(-1e300)];
+    for (place, value) in [5, 4, 1, 2, 3, 6, 0].into_iter().zip(values) {
+        sums.insert_as(&id(&format!("{place}")), &Sum { value }).unwrap();
+    }
+    let live = sums.query().order_by("value").watch().unwrap();
+    let wanted: Vec<RecordId> = (0..7).map(|place| id(&format!("{place}"))).collect();
+    assert_eq!(live.ids().collect::<Vec<_>>(), wanted);
+    let asked = live.rows().unwrap();
+    assert_eq!(ids(&asked), wanted.iter().map(RecordId::as_str).collect::<Vec<_>>(), "as the store orders them");
+}
+
+#[tokio::test]
+async fn after_an_error_it_misses_nothing() {
+    let (dir, workspace, before) = todos().await;
+    for name in ["a", "b"] {
+        before.insert_as(&id(name), &todo("bread", None)).unwrap();
+    }
+    drop(before);
+    workspace.close().await;
+    refuse_poison(&dir);
+    let workspace = reopened(&dir, Schema::default()).await;
+    let todos = workspace.collection::<Todo>().unwrap();
+    let mut all = todos.query().watch().unwrap();
+    todos.set(&id("a"), "done", true).unwrap();
+    todos.set(&id("b"), "title", "poison").unwrap(); // the edit is durable, whatever its table can take
+    assert!(todos.get(&id("b")).is_err() && todos.count().is_err(), "no answer is better than a wrong one");
+    assert!(all.next().await.unwrap().is_err());
+    todos.set(&id("b"), "title", "jam").unwrap();
+    assert_eq!(todos.get(&id("b")).unwrap().unwrap().title, "jam");
+    assert_eq!(ids(&next(&mut all).await.changed), ["a", "b"]);
+}
+
+/// From now on the tables of the workspace take no record with this word in it.
+fn refuse_poison(dir: &TempDir) {
+    let file = std::fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.path());
+    let file = file.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "db")).unwrap();
+    let refuse = "CREATE TRIGGER poison BEFORE UPDATE ON records_1 WHEN NEW.fields LIKE '%poison%' \
+                  BEGIN SELECT RAISE(ABORT, 'poison'); END";
+    rusqlite::Connection::open(file).unwrap().execute_batch(refuse).unwrap();
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use roost::json::{Value, json};
 use roost::schema::{Derive, Schema, View};
-use roost::{Error, Record, Writing};
+use roost::{Error, Fields, Record, Writing};
 
 use super::{Project, Todo, id, reopened, todo, todos, workspace};
 
@@ -75,6 +75,28 @@ struct Loose {
 
 impl Record for Loose {
     const NAME: &str = "todos";
+
+    fn fields(fields: Fields) -> Fields {
+        Todo::fields(fields)
+    }
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Numbers {
+    all: Vec<u64>,
+}
+
+impl Record for Numbers {
+    const NAME: &str = "numbers";
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct OtherTodo {
+    title: String,
+}
+
+impl Record for OtherTodo {
+    const NAME: &str = "todos";
 }
 
 #[tokio::test]
@@ -96,6 +118,40 @@ async fn what_does_not_fit_the_type_does_not_break_the_rest() {
     assert_eq!(todos.get(&id("odd")).unwrap_err().code(), "record_unreadable");
     let loose = workspace.collection::<Loose>().unwrap();
     assert_eq!(loose.get(&id("new")).unwrap(), Some(Loose { kind: Kind::Unknown }));
+
+    // It can be mended, a field at a time, and deleted.
+    assert_eq!(todos.set(&id("odd"), "done", true).unwrap_err().code(), "record_unreadable", "there is no title yet");
+    document.edit(|loro| loro.get_map("todos").ensure_mergeable_map("odd")?.insert("done", true)).unwrap();
+    document.edit(|loro| loro.get_map("todos").ensure_mergeable_map("odd")?.delete("title")).unwrap();
+    document.edit(|loro| loro.get_map("todos").ensure_mergeable_map("odd")?.insert("votes_of", 2)).unwrap();
+    todos.set(&id("odd"), "title", "a title").unwrap();
+    assert_eq!(todos.get(&id("odd")).unwrap(), Some(Todo { done: true, ..todo("a title", None) }));
+    todos.delete(&id("new")).unwrap();
+    assert!(todos.query().run().unwrap().unreadable.is_empty());
+}
+
+#[tokio::test]
+async fn what_would_not_be_kept_as_it_is_is_refused() {
+    let (_dir, workspace, todos) = todos().await;
+    let bread = todos.insert(&todo("bread", None)).unwrap();
+    assert_eq!(todos.set(&bread, "colour", "brown").unwrap_err().code(), "field_unknown");
+    let numbers = workspace.collection::<Numbers>().unwrap();
+    let one = numbers.insert(&Numbers { all: vec![u64::from(u32::MAX), i64::MAX.unsigned_abs()] }).unwrap();
+    let refused = numbers.update(&one, |numbers| numbers.all.push(u64::MAX)).unwrap_err();
+    assert_eq!(refused.code(), "edit_refused");
+    assert!(refused.to_string().contains("keep it as text"), "{refused}");
+    assert_eq!(numbers.get(&one).unwrap().unwrap().all, [u64::from(u32::MAX), i64::MAX.unsigned_abs()]);
+    // A counter's steps grow beyond 2^53; it stays an integer.
+    todos.set(&bread, "votes", i64::MAX / 2).unwrap();
+    assert!(todos.get(&bread).unwrap().unwrap().votes > i64::MAX / 4);
+}
+
+#[tokio::test]
+async fn two_types_of_one_collection_keep_its_fields_in_one_way() {
+    let (_dir, workspace, todos) = todos().await;
+    todos.insert(&todo("bread", None)).unwrap();
+    let Err(refused) = workspace.collection::<OtherTodo>() else { panic!("it would read with the wrong form") };
+    assert_eq!(refused.code(), "collection_form");
 }
 
 #[tokio::test]
