@@ -9,7 +9,7 @@ use crate::collection::CollectionError;
 use crate::history::VersionError;
 use crate::keys::link::{LinkError, PasscodeError};
 use crate::keys::recovery::PhraseError;
-use crate::replica::{EditError, MembershipError, OpenError};
+use crate::replica::{EditError, MembershipError, OpenError, PresenceTooLarge};
 use crate::schema::{Fault, MigrationError, SchemaError};
 use crate::store::StoreError;
 use crate::transport::{AddressError, TransportError};
@@ -42,6 +42,9 @@ pub enum Error {
     /// An edit or a look at a document.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// What this device was to show.
+    #[error(transparent)]
+    Presence(#[from] PresenceTooLarge),
     /// The way to the server, or its answer.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -105,6 +108,7 @@ impl Error {
             Self::Edit(EditError::NoKey) | Self::Membership(MembershipError::NoKey) => "no_key",
             Self::Migration(error) => error.fault.code(),
             Self::Collection(error) => error.code(),
+            Self::Presence(_) => "presence_too_large",
             Self::Version(_) => "version_unknown",
             Self::MigrationTimedOut => Fault::TimedOut.code(),
             Self::Schema(_) => "schema_malformed",

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::keys::KeyPair;
 use crate::keys::link::ShareLink;
 use crate::keys::recovery::RecoveryPhrase;
+use crate::presence::Presence;
 use crate::replica::{MembershipError, Output, Replica};
 use crate::workspace::{Status, Workspace};
 
@@ -34,6 +35,9 @@ pub struct DeviceInfo {
     pub seen_seq: Option<u64>,
     /// When that was, ms since 1970, by the server's clock.
     pub seen_at_ms: Option<u64>,
+    /// What its person looks at just now, if it says so: [`Workspace::show`]. Gone at the latest twelve seconds after it was
+    /// heard of last.
+    pub looks_at: Option<Presence>,
 }
 
 /// What a share link is to allow.
@@ -190,6 +194,7 @@ impl Workspace {
                 // Numbers count within a log; the time stays.
                 seen_seq: seen.get(&id).filter(|at| at.log == log).map(|at| at.size),
                 seen_at_ms: seen.get(&id).map(|at| at.at_ms),
+                looks_at: replica.presence_of(id).cloned(),
                 name: name.filter(|name| !name.is_empty()),
                 scope: member.device.scope,
                 status: member.device.status,

@@ -124,7 +124,7 @@ impl Worker {
             let until_wake = self.until_wake();
             let done = tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(Command::Poke) => self.drive(|_| Ok(Vec::new())).await,
+                    Some(Command::Poke) => self.drive(|replica| Ok(Vec::from_iter(replica.present()))).await,
                     Some(Command::Outputs(outputs)) => self.drive(|_| Ok(outputs)).await,
                     Some(Command::Start) => self.event(Event::Start).await,
                     Some(Command::Pause) => self.event(Event::Pause).await,

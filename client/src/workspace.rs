@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::collection::{Collection, Hooks, Record, Told};
 use crate::document::Document;
 use crate::error::Error;
+use crate::presence::Presence;
 use crate::replica::{Output, Replica};
 use crate::store::{DocumentSchema, LateEdit};
 use crate::sync::{Notice, View};
@@ -192,7 +193,8 @@ impl Workspace {
     }
 
     /// Edits of content that a rewrite had moved already, by devices that had not met the rewrite. They are kept where
-    /// they were made. An app looks at them, brings over what it wants with an edit, and then forgets them.
+    /// they were made. An app looks at them, brings over what it wants with an edit, and then forgets them. A device that
+    /// may only read is not told of those that came while its app was too old to know the rewrite, until it may write.
     pub fn late_edits(&self) -> Result<Vec<LateEdit>, Error> {
         Ok(self.with(|replica| replica.late_edits())?)
     }
@@ -256,6 +258,26 @@ impl Workspace {
         let mut hooks = self.inner.hooks.lock();
         let held = hooks.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(Hooks::<T>::default()));
         Arc::clone(held).downcast().unwrap_or_default()
+    }
+
+    /// What the other devices see from now on that this one's person looks at ([`crate::DeviceInfo::looks_at`],
+    /// [`Notice::Presence`]); None for nothing. It is sealed, stored nowhere, and gone when this device is: the server
+    /// says so when the socket ends, and the others forget it twelve seconds after they heard of it last.
+    ///
+    /// ```no_run
+    /// # use roost::{Error, Presence, Workspace, json::json};
+    /// # fn looks(workspace: &Workspace) -> Result<(), Error> {
+    /// let cakes = workspace.document("plum cakes")?;
+    /// workspace.show(Some(Presence { document: Some(cakes.id()), state: json!({ "line": 12 }) }))?;
+    /// for device in workspace.devices() {
+    ///     println!("{:?} looks at {:?}", device.name, device.looks_at);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn show(&self, presence: Option<Presence>) -> Result<(), Error> {
+        self.with(|replica| replica.show(presence))?;
+        self.poke();
+        Ok(())
     }
 
     /// Waits until everything here is durable on the server and everything there is here.

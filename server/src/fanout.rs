@@ -1,5 +1,5 @@
-//! Who must be woken when a log grows. Level-triggered: a wake says how things stand, not what happened, so a reader
-//! that was slow misses nothing and nothing is queued for it.
+//! Who must be woken when a log grows, and what the devices show of themselves. Level-triggered: a wake says how things
+//! stand, not what happened, so a reader that was slow misses nothing and nothing is queued for it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub struct Wake {
     pub roster: u64,
     /// How often a device told how far it has read, while anyone listened.
     pub seen: u64,
+    /// How often what a device shows changed.
+    pub shown: u64,
     /// The log got this id, if it got one while anyone listened.
     pub log: Option<LogId>,
 }
@@ -31,6 +33,31 @@ pub struct Fanout {
 struct Listeners {
     wake: watch::Sender<Wake>,
     sockets: HashMap<DeviceId, usize>,
+    /// The latest of each device that has a socket here and shows something. It is nowhere else.
+    shown: HashMap<DeviceId, Shown>,
+}
+
+/// What a device shows.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Another one each time.
+    pub version: u64,
+    /// The bytes it sent.
+    pub presence: Arc<[u8]>,
+}
+
+impl Listeners {
+    /// Has `device` show this; nothing, if it is empty.
+    fn show(&mut self, device: DeviceId, presence: &[u8]) {
+        let version = self.wake.borrow().shown + 1;
+        let had_any = self.shown.remove(&device).is_some();
+        if !presence.is_empty() {
+            self.shown.insert(device, Shown { version, presence: presence.into() });
+        } else if !had_any {
+            return;
+        }
+        self.wake.send_modify(|wake| wake.shown = version);
+    }
 }
 
 impl Fanout {
@@ -44,9 +71,11 @@ impl Fanout {
     /// Listens until the subscription is dropped. Subscribe first, look second: then nothing is missed between.
     pub fn subscribe(&self, workspace: WorkspaceId, device: DeviceId) -> Result<Subscription, Code> {
         let mut all = self.listeners.lock();
-        let listeners = all
-            .entry(workspace)
-            .or_insert_with(|| Listeners { wake: watch::Sender::new(Wake::default()), sockets: HashMap::new() });
+        let listeners = all.entry(workspace).or_insert_with(|| Listeners {
+            wake: watch::Sender::new(Wake::default()),
+            sockets: HashMap::new(),
+            shown: HashMap::new(),
+        });
         let sockets = listeners.sockets.entry(device).or_default();
         if *sockets >= SOCKETS_PER_DEVICE_MAX {
             return Err(Code::TooMany);
@@ -72,6 +101,21 @@ impl Subscription {
         }
         *self.wakes.borrow_and_update()
     }
+
+    /// Has the others see what this device shows.
+    pub fn show(&self, presence: &[u8]) {
+        if let Some(listeners) = self.fanout.listeners.lock().get_mut(&self.workspace) {
+            listeners.show(self.device, presence);
+        }
+    }
+
+    /// What each device shows now, and how often that changed.
+    pub fn shown(&self) -> (u64, Vec<(DeviceId, Shown)>) {
+        let all = self.fanout.listeners.lock();
+        let Some(listeners) = all.get(&self.workspace) else { return (0, Vec::new()) };
+        let shown = listeners.shown.iter().map(|(device, shown)| (*device, shown.clone()));
+        (listeners.wake.borrow().shown, shown.collect())
+    }
 }
 
 impl Drop for Subscription {
@@ -82,6 +126,7 @@ impl Drop for Subscription {
             *sockets -= 1;
             if *sockets == 0 {
                 listeners.sockets.remove(&self.device);
+                listeners.show(self.device, &[]);
             }
         }
         if listeners.sockets.is_empty() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use roost_shared::limits::HELLO_TIMEOUT_MS;
+use roost_shared::limits::{HELLO_TIMEOUT_MS, PRESENCE_PAUSE_MS};
 use roost_shared::wire::error::Close;
 use roost_shared::wire::message::Seen;
 use roost_shared::{Code, DeviceId, WorkspaceId};
@@ -43,6 +43,11 @@ struct Pump {
     workspace: WorkspaceId,
     who: Option<(WorkspaceId, DeviceId)>,
     subscription: Option<Subscription>,
+    /// How often what a device shows had changed when this one was told.
+    shown: u64,
+    /// The latest this device showed too soon after the one before, and when the others may see it.
+    to_show: Option<Vec<u8>>,
+    show_at: Instant,
     deadline: Instant,
     work: JoinSet<Done>,
 }
@@ -62,6 +67,9 @@ pub async fn serve(app: Arc<App>, socket: WebSocket, workspace: WorkspaceId, sto
         workspace,
         who: None,
         subscription: None,
+        shown: 0,
+        to_show: None,
+        show_at: Instant::now(),
         deadline: Instant::now() + Duration::from_millis(HELLO_TIMEOUT_MS),
         work: JoinSet::new(),
     };
@@ -89,7 +97,15 @@ impl Pump {
                 Ok(done) => self.done(done),
                 Err(_) => return Err(Gone),
             },
-            wake = woken(&mut self.subscription) => self.session.handle(Event::Woken(wake)),
+            wake = woken(&mut self.subscription) => {
+                let mut effects = self.session.handle(Event::Woken(wake));
+                effects.extend(self.look_at_shown());
+                effects
+            }
+            () = tokio::time::sleep_until(self.show_at), if self.to_show.is_some() => {
+                self.show();
+                Vec::new()
+            }
             () = tokio::time::sleep_until(self.deadline) => {
                 let event = if self.subscription.is_some() { Event::TokenExpired } else { Event::HelloLate };
                 self.session.handle(event)
@@ -104,7 +120,9 @@ impl Pump {
             Done::Admitted(Ok((admission, subscription))) => {
                 self.subscription = Some(subscription);
                 self.expire_at(admission.expires_at_ms);
-                self.session.handle(Event::Admitted(Ok(admission)))
+                let mut effects = self.session.handle(Event::Admitted(Ok(admission)));
+                effects.extend(self.look_at_shown());
+                effects
             }
             Done::Admitted(Err(code)) => self.session.handle(Event::Admitted(Err(code))),
             Done::Appended { id, outcome } => self.session.handle(Event::Appended { id, outcome }),
@@ -118,6 +136,23 @@ impl Pump {
                 }
                 self.session.handle(Event::Renewed(renewed))
             }
+        }
+    }
+
+    fn look_at_shown(&mut self) -> Vec<Effect> {
+        let Some((version, shown)) = self.subscription.as_ref().map(Subscription::shown) else { return Vec::new() };
+        if version == self.shown {
+            return Vec::new();
+        }
+        self.shown = version;
+        self.session.handle(Event::Shown(shown))
+    }
+
+    /// Has the others see what this device showed last.
+    fn show(&mut self) {
+        if let (Some(subscription), Some(presence)) = (&self.subscription, self.to_show.take()) {
+            subscription.show(&presence);
+            self.show_at = Instant::now() + Duration::from_millis(PRESENCE_PAUSE_MS);
         }
     }
 
@@ -157,6 +192,12 @@ impl Pump {
                 Effect::Read { after, max_bytes } => {
                     let Some((workspace, _)) = self.who else { return Err(Gone) };
                     self.work.spawn(async move { Done::Page(app.logs.read(workspace, after, max_bytes).await) });
+                }
+                Effect::Show(presence) => {
+                    self.to_show = Some(presence);
+                    if self.show_at <= Instant::now() {
+                        self.show();
+                    }
                 }
                 Effect::See(seen) => {
                     let Some((workspace, _)) = self.who else { return Err(Gone) };

@@ -9,6 +9,7 @@ pub mod hash;
 pub mod id;
 pub mod limits;
 pub mod plaintext;
+pub mod presence;
 pub mod proof;
 pub mod roster;
 pub mod seq;

@@ -40,8 +40,16 @@ pub const APPEND_BYTES_MAX: usize = MESSAGE_MAX - APPEND_FRAMING_MAX;
 pub const APPEND_ENVELOPES_MAX: usize = 256;
 /// A page of entries aims at this and carries at least one entry.
 pub const PAGE_TARGET: usize = 64 * 1024;
-/// A presence message, sealed.
+/// Presence, sealed and signed.
 pub const EPHEMERAL_MAX: usize = 4 * 1024;
+/// The JSON text in it.
+pub const PRESENCE_STATE_MAX: usize = 3_800;
+/// A device shows what its person looks at this often, changed or not …
+pub const PRESENCE_EVERY_MS: u64 = 5_000;
+/// … and it is gone for the others when they did not hear of it for this long.
+pub const PRESENCE_GONE_MS: u64 = 12_000;
+/// Changes go out no closer together than this; a server passes one socket's on no faster, the latest at last.
+pub const PRESENCE_PAUSE_MS: u64 = 100;
 /// Entries of one log: far beyond any, and far from overflow.
 pub const LOG_ENTRIES_MAX: u64 = 1 << 62;
 /// Lives of one log.

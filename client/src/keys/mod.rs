@@ -137,6 +137,11 @@ impl EpochKey {
         self.derive(b"roost/v1/label\0", &device.0)
     }
 
+    /// The key that seals what this device shows.
+    pub(crate) fn presence(&self, device: DeviceId) -> [u8; 32] {
+        self.derive(b"roost/v1/presence\0", &device.0)
+    }
+
     /// The key that seals the previous epoch's key.
     pub(crate) fn back_link(&self) -> [u8; 32] {
         self.derive(b"roost/v1/prev\0", &[])

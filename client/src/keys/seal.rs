@@ -3,6 +3,7 @@
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{Key, KeyInit as _, XChaCha20Poly1305, XNonce};
 use roost_shared::limits::{LABEL_TEXT_MAX, TAG_LEN};
+use roost_shared::presence::{PresenceHeader, SealedPresence};
 use roost_shared::roster::{LABEL_LEN, WRAP_LEN};
 use roost_shared::{DeviceId, Envelope, Header, WorkspaceId};
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -48,6 +49,18 @@ pub fn envelope(key: &EpochKey, author: &KeyPair, header: Header, plaintext: &[u
 pub fn plaintext(key: &EpochKey, envelope: &Envelope) -> Result<Vec<u8>, SealBroken> {
     let header = envelope.header();
     open(&key.document(header.document), header.nonce, envelope.header_bytes(), envelope.body())
+}
+
+/// Seals what a device shows and signs it. The header is the associated data.
+pub fn presence(key: &EpochKey, device: &KeyPair, header: PresenceHeader, plaintext: &[u8]) -> SealedPresence {
+    let body = seal(&key.presence(header.device), header.nonce, &header.encode(), plaintext);
+    SealedPresence::build(header, &body, |text| device.sign(text))
+}
+
+/// Opens what a device shows.
+pub fn open_presence(key: &EpochKey, sealed: &SealedPresence) -> Result<Vec<u8>, SealBroken> {
+    let header = sealed.header();
+    open(&key.presence(header.device), header.nonce, sealed.header_bytes(), sealed.body())
 }
 
 /// Seals a device's name: nonce, then one length byte and 55 bytes, padded with zeros, and the tag.

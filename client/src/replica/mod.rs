@@ -16,6 +16,7 @@ mod membership;
 mod merge;
 mod migrate;
 mod output;
+mod presence;
 mod rewrite;
 mod round;
 mod seal;
@@ -39,10 +40,12 @@ pub use self::history::RevisionRow;
 pub use self::membership::MembershipError;
 pub use self::migrate::OpenError;
 pub use self::output::Output;
+pub use self::presence::PresenceTooLarge;
 use crate::clock::Clock;
 use crate::keys::KeyPair;
 use crate::keys::link::Invite;
 use crate::keys::ring::KeyRing;
+use crate::presence::Presences;
 use crate::schema::{Progress, Schema};
 use crate::store::{Identity, Store, StoreError};
 use crate::sync::{Chain, Event, Machine, Notice, SealAt, Step, SyncReport, View, Write};
@@ -86,6 +89,9 @@ pub struct Replica {
     /// Since when this device syncs, and what that brought so far; None while all is the same here and there.
     round: Option<(u64, SyncReport)>,
     polling_ms: Option<u64>,
+    presences: Presences,
+    /// What the others know this process by, once it showed something.
+    session: Option<u64>,
     is_running: bool,
     is_broken: bool,
 }
@@ -130,6 +136,8 @@ impl Replica {
             tables: Tables::default(),
             round: None,
             polling_ms: None,
+            presences: Presences::default(),
+            session: None,
             is_running: false,
             is_broken: false,
         };
@@ -152,6 +160,7 @@ impl Replica {
         let mut outputs = self.recovered()?;
         let more = self.step(event);
         outputs.extend(self.noting(more)?);
+        outputs.extend(self.present());
         self.look_for_rewrites();
         self.track_round();
         Ok(outputs)
@@ -195,6 +204,10 @@ impl Replica {
     /// The same for bytes from the socket.
     pub fn message(&mut self, bytes: &[u8]) -> Result<Vec<Output>, StoreError> {
         match ServerMessage::decode(bytes) {
+            Ok(ServerMessage::Ephemeral { device, presence }) => {
+                self.presented(device, presence);
+                Ok(Vec::from_iter(self.present()))
+            }
             Ok(message) => {
                 let past_roots = self.past_roots(&message);
                 let past_roots = self.noting(past_roots)?;
@@ -310,7 +323,7 @@ impl Replica {
 
     /// When [`Event::Tick`] is due, by the clock's monotonic time.
     pub fn wake_at_ms(&self) -> Option<u64> {
-        self.machine.wake_at_ms()
+        self.machine.wake_at_ms().into_iter().chain(self.presences.wake_at_ms()).min()
     }
 
     /// What happened since the last call.

@@ -146,6 +146,8 @@ pub struct Machine {
     early: Vec<Seen>,
     /// Whether the server keeps it; how far we told of this log, whether more waits, and until when.
     keeps_seen: bool,
+    /// Whether it passes presence on.
+    passes_presence: bool,
     told_own: u64,
     tells: bool,
     tell_from_ms: u64,
@@ -237,6 +239,7 @@ impl Machine {
             seen: loaded.seen,
             early: Vec::new(),
             keeps_seen: false,
+            passes_presence: false,
             told_own: 0,
             tells: false,
             tell_from_ms: 0,
@@ -324,6 +327,11 @@ impl Machine {
             forked: self.forked,
             blocked: self.blocked,
         }
+    }
+
+    /// Whether there is a socket that passes presence on.
+    pub fn takes_presence(&self) -> bool {
+        self.connection == Connection::Live && self.passes_presence
     }
 
     /// How far the other devices had read when they last told.

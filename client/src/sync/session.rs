@@ -7,7 +7,7 @@ use roost_shared::hash::Hash;
 use roost_shared::limits::{BACKOFF_MAX_MS, HELLO_TIMEOUT_MS, SEEN_PAUSE_MS};
 use roost_shared::roster::Member;
 use roost_shared::wire::PROTOCOL;
-use roost_shared::wire::message::{CAPABILITY_SEEN, ServerMessage, Welcome};
+use roost_shared::wire::message::{CAPABILITY_PRESENCE, CAPABILITY_SEEN, ServerMessage, Welcome};
 
 use super::{Connection, Effect, Machine, Notice, Step};
 use crate::sync::step::Write;
@@ -224,6 +224,7 @@ impl Machine {
         self.fruitless = false;
         self.lives = welcome.logs;
         self.keeps_seen = welcome.capabilities & CAPABILITY_SEEN != 0;
+        self.passes_presence = welcome.capabilities & CAPABILITY_PRESENCE != 0;
         step.notice(Notice::Online);
         let (cursor, root) = (self.log.cursor(), self.log.frontier.root());
         let same = welcome.root_at_cursor == Some(root);

@@ -8,6 +8,7 @@ use roost::RecoveryPhrase;
 use roost::keys::link::{Invite, ShareLink};
 use roost::keys::{EpochKey, KeyPair, Seed, seal};
 use roost_shared::plaintext::{Compression, Head};
+use roost_shared::presence::{PresenceHeader, encode_state};
 use roost_shared::proof::Challenge;
 use roost_shared::{Cursor, DocumentId, Envelope, Hash, Header, Kind, LogId};
 use serde_json::{Value, json};
@@ -48,6 +49,7 @@ fn keys_json() {
             "back_links": back_links(),
             "labels": labels(),
             "envelope": envelope(),
+            "presence": presence(),
             "link": link(),
             "recovery": recovery(),
             "proofs": proofs(),
@@ -132,6 +134,34 @@ fn labels() -> Value {
         })
     });
     json!(labels)
+}
+
+/// The document [0x33; 16] and {"line":12}, shown by the phone.
+fn presence() -> Value {
+    let phone = device(PHONE);
+    let header = PresenceHeader {
+        epoch: EPOCHS[1].0,
+        workspace: workspace(),
+        device: phone.device_id(),
+        session: 0x0102_0304_0506_0708,
+        counter: 9,
+        nonce: [0x99; 24],
+    };
+    let (document, state) = (DocumentId([0x33; 16]), r#"{"line":12}"#);
+    let plaintext = encode_state(Some(document), state).expect("it is short");
+    let sealed = seal::presence(&key(1), &phone, header.clone(), &plaintext);
+    assert_eq!(seal::open_presence(&key(1), &sealed).expect("it was sealed with this key"), plaintext);
+    json!({
+        "epoch": header.epoch,
+        "device": header.device,
+        "session": header.session,
+        "counter": header.counter,
+        "nonce": hex::encode(header.nonce),
+        "document": document,
+        "state": state,
+        "plaintext": hex::encode(&plaintext),
+        "bytes": hex::encode(sealed.into_bytes()),
+    })
 }
 
 fn envelope() -> Value {

@@ -16,5 +16,6 @@ mod fixtures;
 mod keys;
 mod keys_vectors;
 mod machine;
+mod presence;
 mod replica;
 mod store;

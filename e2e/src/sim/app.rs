@@ -161,7 +161,9 @@ impl App {
     /// At rest under the newest version: what each edit came to.
     pub fn check(&self, replica: &mut Replica, lines: &[String], may_double: bool) -> Result<(), String> {
         let notes = replica.named(NOTES).map_err(|error| error.to_string())?;
-        let late = !replica.late_edits().map_err(|error| error.to_string())?.is_empty();
+        // What an older app merged, who may only read is not told: it could do nothing about it.
+        let late = replica.scope() == Some(roost::Scope::Read)
+            || !replica.late_edits().map_err(|error| error.to_string())?.is_empty();
         let (text, list) = replica
             .read(notes, |loro| (loro.get_text("text").to_string(), loro.get_list("lines").get_deep_value()))
             .map_err(|error| error.to_string())?;

@@ -96,8 +96,11 @@ impl World {
         if let Err(error) = self.devices[device].edit(&mut random) {
             self.verdict(format!("device {device} cannot edit: {error}"));
         }
+        if self.has_looks {
+            self.devices[device].look(&mut random);
+        }
         // The worker is poked.
-        self.drive(device, |_| Ok(Vec::new()));
+        self.drive(device, |replica| Ok(Vec::from_iter(replica.present())));
         self.edit_later(device);
     }
 

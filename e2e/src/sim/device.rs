@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use roost::DocumentId;
+use roost::json::json;
 use roost::keys::KeyPair;
 use roost::loro::{LoroDoc, LoroResult};
 use roost::replica::{OpenError, Replica};
 use roost::schema::Fault;
 use roost::store::{Durability, Store};
+use roost::{DocumentId, Presence};
 use roost_shared::hash::Hash;
 use rusqlite::Connection;
 
@@ -45,6 +46,8 @@ pub struct Device {
     pub is_connected: bool,
     pub marks: Vec<Mark>,
     edits: u64,
+    /// What its person looks at.
+    pub shows: Option<Presence>,
     plant: Option<Plant>,
     /// The app, where the world is about its versions.
     pub app: Option<App>,
@@ -76,6 +79,7 @@ impl Device {
             is_connected: true,
             marks: Vec::new(),
             edits: 0,
+            shows: None,
             plant,
             app,
             kept: None,
@@ -92,6 +96,7 @@ impl Device {
         if let Some(replica) = self.replica.take() {
             self.file = Some(replica.into_store().into_connection());
             self.socket += 1;
+            self.shows = None;
         }
     }
 
@@ -175,6 +180,16 @@ impl Device {
         replica.edit(id, |loro| type_something(loro, &key, place, what)).map_err(|error| error.to_string())?;
         self.marks.push(Mark { document, key });
         Ok(())
+    }
+
+    /// Its person looks at something else, or away.
+    pub fn look(&mut self, random: &mut Random) {
+        let Some(replica) = self.replica.as_mut().filter(|_| random.one_in(3)) else { return };
+        let state = (!random.one_in(4)).then(|| json!({ "line": self.edits, "of": self.number }));
+        self.shows = state.map(|state| Presence { document: None, state });
+        if let Err(error) = replica.show(self.shows.clone()) {
+            panic!("{error}");
+        }
     }
 
     fn use_app(&mut self, random: &mut Random) -> Result<(), String> {

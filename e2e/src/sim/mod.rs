@@ -65,6 +65,8 @@ pub struct Reached {
     pub behind: u64,
     /// Devices that met edits that missed a rewrite.
     pub late: u64,
+    /// Devices that saw at the end what another looks at.
+    pub looks: u64,
     /// Tokens that ran out on an open socket, or before it opened.
     pub expired: u64,
 }
@@ -82,6 +84,7 @@ impl std::ops::AddAssign for Reached {
         self.died_in_step += other.died_in_step;
         self.behind += other.behind;
         self.late += other.late;
+        self.looks += other.looks;
         self.expired += other.expired;
     }
 }

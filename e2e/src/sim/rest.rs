@@ -57,6 +57,9 @@ impl World {
         self.reached.stopped += stopped.len() as u64;
         let writers: Vec<usize> = members.iter().copied().filter(writes).collect();
         let marks: Vec<Mark> = writers.iter().flat_map(|device| self.devices[*device].marks.clone()).collect();
+        if stopped.is_empty() && !self.was_cloned {
+            self.check_presence(&members);
+        }
         let mut first = None;
         for device in members {
             let Some(replica) = self.devices[device].replica() else {
@@ -98,6 +101,18 @@ impl World {
         }
         if !self.was_restored && !self.was_cloned {
             self.check_no_double();
+        }
+    }
+
+    /// Everyone sees what the others look at.
+    fn check_presence(&mut self, members: &[usize]) {
+        for (one, other) in members.iter().flat_map(|one| members.iter().map(move |other| (*one, *other))) {
+            let (id, shows) = (self.devices[other].keys.device_id(), self.devices[other].shows.clone());
+            let seen = self.devices[one].replica().and_then(|replica| replica.presence_of(id).cloned());
+            if one != other && seen != shows {
+                self.verdict(format!("device {one} sees that {other} looks at {seen:?}, which looks at {shows:?}"));
+            }
+            self.reached.looks += u64::from(one != other && seen.is_some());
         }
     }
 

@@ -1,7 +1,7 @@
 //! The server's side: the real session, with the store's answers a little later.
 
 use roost_server::access::Admission;
-use roost_server::fanout::Wake;
+use roost_server::fanout::{Shown, Wake};
 use roost_server::session::{Effect, Event, Session};
 use roost_server::store::{Appended, Page, Refusal, Store as _};
 use roost_shared::roster::Status;
@@ -83,7 +83,7 @@ impl World {
             match effect {
                 Effect::Send(message) => self.say(conversation, &message),
                 Effect::Close(_) => {
-                    let Some(held) = self.conversations.remove(&conversation) else { return };
+                    let Some(held) = self.ended(conversation) else { return };
                     let delay = self.latency();
                     let at = held.to_device_at.max(self.now() + delay);
                     self.at(at, Happening::Closed { device: held.device, socket: held.socket });
@@ -167,6 +167,11 @@ impl World {
                 self.wake_all();
                 Done::Saw(saw)
             }
+            Effect::Show(presence) => {
+                let Some(device) = self.conversations.get(&conversation).and_then(|held| held.who) else { return };
+                self.show(device, presence);
+                return;
+            }
             Effect::ReadSeen => Done::Seen(wait(self.store.seen(self.workspace))),
             Effect::Check => {
                 let Some(device) = self.conversations.get(&conversation).and_then(|held| held.who) else { return };
@@ -226,14 +231,37 @@ impl World {
             tail: workspace.tail(),
             roster: workspace.roster.version(),
             seen: self.seen,
+            shown: self.shown_count,
             log: held.log.map(|_| workspace.log()),
         };
         self.handle(conversation, Event::Woken(wake));
+        let shown = self.shown.iter().map(|(device, shown)| (*device, shown.clone())).collect();
+        self.handle(conversation, Event::Shown(shown));
+    }
+
+    /// What the real server's fan-out does.
+    fn show(&mut self, device: DeviceId, presence: Vec<u8>) {
+        self.shown_count += 1;
+        self.shown.remove(&device);
+        if !presence.is_empty() {
+            self.shown.insert(device, Shown { version: self.shown_count, presence: presence.into() });
+        }
+        self.wake_all();
+    }
+
+    /// A conversation is over.
+    pub fn ended(&mut self, conversation: u64) -> Option<Conversation> {
+        let held = self.conversations.remove(&conversation)?;
+        let who = held.who;
+        if let Some(device) = who.filter(|_| !self.conversations.values().any(|other| other.who == who)) {
+            self.show(device, Vec::new());
+        }
+        Some(held)
     }
 
     /// The line breaks: both sides learn of it, each in its own time.
     pub fn reset(&mut self, conversation: u64) {
-        let Some(held) = self.conversations.remove(&conversation) else { return };
+        let Some(held) = self.ended(conversation) else { return };
         let delay = self.latency();
         self.after(delay, Happening::Closed { device: held.device, socket: held.socket });
     }

@@ -11,9 +11,10 @@ use roost::keys::{EpochKey, KeyPair, Seed, roster};
 use roost::store::{Durability, Identity, Store as LocalStore};
 use roost::sync::Event;
 use roost_server::access::Access;
+use roost_server::fanout::Shown;
 use roost_server::store::SharedStore;
 use roost_server::store::memory::MemoryStore;
-use roost_shared::{Code, LogId, WorkspaceId};
+use roost_shared::{Code, DeviceId, LogId, WorkspaceId};
 use rusqlite::Connection;
 
 use super::app::{App, NEWEST};
@@ -96,12 +97,17 @@ pub struct World {
     pub lie: Option<Lie>,
     /// How often a device told how far it has read.
     pub seen: u64,
+    /// What the devices show, as the server has it, and how often that changed.
+    pub shown: BTreeMap<DeviceId, Shown>,
+    pub shown_count: u64,
     /// Two processes wrote as one device.
     pub was_cloned: bool,
     pub revocations: Revocations,
     pub links: Vec<(ShareLink, u64)>,
     pub plant: Option<Plant>,
     has_app: bool,
+    /// Whether people look at things: it is said again and again, and makes for long journals.
+    pub has_looks: bool,
     pub verdicts: Verdicts,
     journal: u64,
     lines: VecDeque<String>,
@@ -154,10 +160,13 @@ impl World {
             was_cloned: false,
             lie: None,
             seen: 0,
+            shown: BTreeMap::new(),
+            shown_count: 0,
             revocations: Revocations::default(),
             links: Vec::new(),
             plant,
             has_app,
+            has_looks: seed.is_multiple_of(4),
             verdicts,
             journal: 0xcbf2_9ce4_8422_2325,
             lines: VecDeque::new(),
@@ -247,7 +256,7 @@ impl World {
             Happening::NotOpened { device, socket, code } => self.not_opened(device, socket, code),
             Happening::ToServer { conversation, bytes } => self.receive(conversation, &bytes),
             Happening::ToDevice { device, socket, bytes } => self.deliver(device, socket, bytes),
-            Happening::Gone { conversation } => drop(self.conversations.remove(&conversation)),
+            Happening::Gone { conversation } => drop(self.ended(conversation)),
             Happening::Closed { device, socket } => self.not_opened(device, socket, None),
             Happening::Perform { conversation, effect } => self.perform(conversation, *effect),
             Happening::Done { conversation, done } => self.done(conversation, *done),

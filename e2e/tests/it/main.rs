@@ -21,6 +21,7 @@ mod examples;
 mod hostile_bodies;
 mod kills;
 mod poison;
+mod presence;
 mod secrets;
 mod seen;
 mod sim;

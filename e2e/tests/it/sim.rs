@@ -36,6 +36,7 @@ fn nothing_is_lost_and_everything_comes_to_rest() {
         entries += outcome.entries;
         reached += outcome.reached;
     }
+    assert!(reached.looks > 0, "{reached:?}");
     let a_minute = SEEDS as f64 * 60.0 / started.elapsed().as_secs_f64();
     println!(
         "figure: sim {SEEDS} seeds from {from}, {events} events, {entries} entries, {reached:?}, 0 wrong, {a_minute:.0} seeds a minute"

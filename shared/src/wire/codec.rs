@@ -72,7 +72,7 @@ impl ClientMessage {
                 .put(&append.if_tail)
                 .list(&append.envelopes, |out, envelope| out.put(envelope)),
             Self::Seen(seen) => Writer::new(CLIENT_SEEN).seen(seen),
-            Self::Ephemeral { envelope } => Writer::new(CLIENT_EPHEMERAL).put(envelope),
+            Self::Ephemeral { presence } => Writer::new(CLIENT_EPHEMERAL).put(presence),
             Self::Renew { token } => Writer::new(RENEW).put(&token.0),
         }
         .bytes
@@ -87,7 +87,7 @@ impl ClientMessage {
             HELLO => Self::Hello(take_hello(fields)?),
             APPEND => Self::Append(take_append(fields)?),
             CLIENT_SEEN => Self::Seen(take_seen(fields)?),
-            CLIENT_EPHEMERAL => Self::Ephemeral { envelope: take_bytes(fields, "envelope", EPHEMERAL_MAX)? },
+            CLIENT_EPHEMERAL => Self::Ephemeral { presence: take_bytes(fields, "presence", EPHEMERAL_MAX)? },
             RENEW => Self::Renew { token: Token(take_text(fields, "token", TOKEN_MAX)?) },
             other => return Err(unknown(other)),
         })
@@ -106,7 +106,7 @@ impl ServerMessage {
             }
             Self::Entries { items } => Writer::new(ENTRIES).list(items, Writer::item),
             Self::Seen(seen) => Writer::new(SERVER_SEEN).seen(seen),
-            Self::Ephemeral { envelope } => Writer::new(SERVER_EPHEMERAL).put(envelope),
+            Self::Ephemeral { device, presence } => Writer::new(SERVER_EPHEMERAL).put(device).put(presence),
             Self::Drain { retry_after_ms } => Writer::new(DRAIN).put(retry_after_ms),
             Self::Error { code, message } => Writer::new(ERROR).put(&code.number()).put(message),
         }
@@ -131,7 +131,10 @@ impl ServerMessage {
             },
             ENTRIES => Self::Entries { items: take_list(fields, "items", PAGE_ITEMS_MAX, take_item)? },
             SERVER_SEEN => Self::Seen(take_seen(fields)?),
-            SERVER_EPHEMERAL => Self::Ephemeral { envelope: take_bytes(fields, "envelope", EPHEMERAL_MAX)? },
+            SERVER_EPHEMERAL => Self::Ephemeral {
+                device: take(fields, "device")?,
+                presence: take_bytes(fields, "presence", EPHEMERAL_MAX)?,
+            },
             DRAIN => Self::Drain { retry_after_ms: take(fields, "retry_after_ms")? },
             ERROR => Self::Error {
                 code: Code::of_number(take(fields, "code")?),

@@ -14,10 +14,10 @@ pub enum ClientMessage {
     Append(Append),
     /// How far this device has verified the log.
     Seen(Seen),
-    /// Presence: sealed and signed, never stored.
+    /// What this device shows from now on: never stored.
     Ephemeral {
-        /// Opaque to the server.
-        envelope: Vec<u8>,
+        /// A [`crate::presence::SealedPresence`], opaque to the server; empty for nothing.
+        presence: Vec<u8>,
     },
     /// A fresh token for this socket.
     Renew {
@@ -59,10 +59,12 @@ pub enum ServerMessage {
     },
     /// How far another device has verified the log.
     Seen(Seen),
-    /// Presence of another device.
+    /// What another device shows now.
     Ephemeral {
-        /// As it was sent.
-        envelope: Vec<u8>,
+        /// Which, as the server has it.
+        device: DeviceId,
+        /// As it was sent; empty once it shows nothing, or has no socket.
+        presence: Vec<u8>,
     },
     /// The server is stopping.
     Drain {
@@ -146,6 +148,8 @@ pub struct Append {
     pub envelopes: Vec<Vec<u8>>,
 }
 
+/// In [`Welcome::capabilities`]: presence is passed on.
+pub const CAPABILITY_PRESENCE: u64 = 1;
 /// In [`Welcome::capabilities`]: Seen is kept and passed on.
 pub const CAPABILITY_SEEN: u64 = 2;
 

@@ -42,7 +42,7 @@ fn client_messages_by_hand() {
     let append = Append { id: 1, if_tail: Some(300), envelopes: vec![vec![0xaa, 0xbb], vec![]] };
     let append_bytes = [0x02, 1, 1, 0xfb, 0x2c, 0x01, 2, 2, 0xaa, 0xbb, 0];
     assert_eq!(ClientMessage::Append(append).encode(), append_bytes);
-    assert_eq!(ClientMessage::Ephemeral { envelope: vec![9] }.encode(), [0x04, 1, 9]);
+    assert_eq!(ClientMessage::Ephemeral { presence: vec![9] }.encode(), [0x04, 1, 9]);
     assert_eq!(ClientMessage::Renew { token: Token("ab".to_owned()) }.encode(), [0x05, 2, b'a', b'b']);
 
     let fixed = [&[0x01, 1, 3][..], b"tok", &[1; 64], &[2; 16], &[3; 16], &[4; 16], &[5], &[6; 32]].concat();
@@ -64,7 +64,8 @@ fn server_messages_by_hand() {
 
     let refused = ServerMessage::Refused { id: 7, code: Code::EpochStale, retry_after_ms: 0 };
     assert_eq!(refused.encode(), [0x44, 7, 19, 0]);
-    assert_eq!(ServerMessage::Ephemeral { envelope: vec![9] }.encode(), [0x47, 1, 9]);
+    let shown = ServerMessage::Ephemeral { device: DeviceId([7; 16]), presence: vec![9] };
+    assert_eq!(shown.encode(), [&[0x47][..], &[7; 16], &[1, 9]].concat());
     assert_eq!(ServerMessage::Drain { retry_after_ms: 500 }.encode(), [0x48, 0xfb, 0xf4, 0x01]);
     let error = ServerMessage::Error { code: Code::RetryLater, message: "x".to_owned() };
     assert_eq!(error.encode(), [0x49, 28, 1, b'x']);
@@ -128,7 +129,7 @@ fn giant_counts_and_lengths_from_a_client() {
         (&to_documents, "documents", HELLO_DOCUMENTS_MAX),
         (&[0x02, 0, 0], "envelopes", APPEND_ENVELOPES_MAX),
         (&[0x02, 0, 0, 1], "envelope", ENVELOPE_MAX),
-        (&[0x04], "envelope", EPHEMERAL_MAX),
+        (&[0x04], "presence", EPHEMERAL_MAX),
         (&[0x05], "token", TOKEN_MAX),
     ];
     for (start, what, max) in cases {
@@ -143,6 +144,7 @@ fn giant_counts_and_lengths_from_a_client() {
 
 #[test]
 fn giant_counts_and_lengths_from_a_server() {
+    let to_presence = [&[0x47][..], &[7; 16]].concat();
     let to_seen = [&[0x42, 1, 0, 0][..], &[0; 32], &[0], &[0; 3]].concat();
     let cases: [(&[u8], &'static str, usize); 10] = [
         (&[0x42, 1], "logs", LOG_LIVES_MAX),
@@ -153,7 +155,7 @@ fn giant_counts_and_lengths_from_a_server() {
         (&[0x45, 1, 2, 1], "checkpoint", ENVELOPE_MAX),
         (&[0x45, 1, 2, 1, 0], "frontier", PROOF_HASHES_MAX),
         (&[0x45, 1, 2, 1, 0, 0], "proof", PROOF_HASHES_MAX),
-        (&[0x47], "envelope", EPHEMERAL_MAX),
+        (&to_presence, "presence", EPHEMERAL_MAX),
         (&[0x49, 1], "message", ERROR_TEXT_MAX),
     ];
     for (start, what, max) in cases {

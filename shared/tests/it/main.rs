@@ -21,6 +21,7 @@ mod hostile;
 mod hostile_bodies;
 mod ids;
 mod plaintext;
+mod presence;
 mod record;
 mod roster;
 mod samples;

@@ -110,7 +110,7 @@ pub fn client_message() -> impl Strategy<Value = ClientMessage> {
         hello().prop_map(ClientMessage::Hello),
         append().prop_map(ClientMessage::Append),
         seen().prop_map(ClientMessage::Seen),
-        bytes(400).prop_map(|envelope| ClientMessage::Ephemeral { envelope }),
+        bytes(400).prop_map(|presence| ClientMessage::Ephemeral { presence }),
         text().prop_map(|token| ClientMessage::Renew { token: roost_shared::wire::message::Token(token) }),
     ]
 }
@@ -127,7 +127,8 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
         }),
         vec(item(), 0..=8).prop_map(|items| ServerMessage::Entries { items }),
         seen().prop_map(ServerMessage::Seen),
-        bytes(400).prop_map(|envelope| ServerMessage::Ephemeral { envelope }),
+        (any::<[u8; 16]>(), bytes(400))
+            .prop_map(|(device, presence)| ServerMessage::Ephemeral { device: DeviceId(device), presence }),
         number().prop_map(|retry_after_ms| ServerMessage::Drain { retry_after_ms }),
         (code(), text()).prop_map(|(code, message)| ServerMessage::Error { code, message }),
     ]

@@ -119,7 +119,7 @@ impl Team {
         self.chain.records().last().unwrap().clone()
     }
 
-    fn ring(&self) -> KeyRing {
+    pub fn ring(&self) -> KeyRing {
         KeyRing::open(self.chain.records(), &[&self.owner()])
     }
 

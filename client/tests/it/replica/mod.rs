@@ -7,4 +7,5 @@ mod digest;
 mod documents;
 mod history;
 mod merge;
+mod presence;
 mod rewrite;

@@ -1,6 +1,7 @@
 //! The conversation as a state machine: events in, effects out, nothing else.
 
 mod seen;
+mod shown;
 mod stream;
 
 use std::sync::Arc;
@@ -146,7 +147,7 @@ fn hello_comes_first() {
     let early = [
         append_of(1, None, vec![envelope(1).into_bytes()]),
         ClientMessage::Renew { token: Token("t".to_owned()) }.encode(),
-        ClientMessage::Ephemeral { envelope: vec![1] }.encode(),
+        ClientMessage::Ephemeral { presence: vec![1] }.encode(),
     ];
     for said in early {
         let (mut session, _) = Session::open([1; 32]);
@@ -213,8 +214,6 @@ fn messages_from_a_later_version_are_ignored() {
     for said in [&[0x80][..], &[0xff, 1, 2, 3]] {
         assert!(session.handle(Event::Message(said)).is_empty(), "{said:?}");
     }
-    let presence = ClientMessage::Ephemeral { envelope: vec![1] }.encode();
-    assert!(session.handle(Event::Message(&presence)).is_empty(), "presence is not served, and no error");
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn seen(seed: u8, size: u64) -> Seen {
 }
 
 fn woken(seen: u64) -> Event<'static> {
-    Event::Woken(Wake { tail: Cursor(0), roster: 0, seen, log: None })
+    Event::Woken(Wake { tail: Cursor(0), roster: 0, seen, shown: 0, log: None })
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn welcome_says_that_it_is_kept() {
         Effect::Send(ServerMessage::Welcome(welcome)) => Some(welcome),
         _ => None,
     });
-    assert_eq!(welcome.unwrap().capabilities, CAPABILITY_SEEN);
+    assert_eq!(welcome.unwrap().capabilities & CAPABILITY_SEEN, CAPABILITY_SEEN);
 }
 
 #[test]

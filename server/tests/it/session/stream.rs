@@ -6,7 +6,7 @@ use roost_server::store::conformance::world::{LOG, PHONE, device_id};
 use roost_server::store::{Appended, Entry, Refusal};
 use roost_shared::limits::PAGE_TARGET;
 use roost_shared::wire::error::Close;
-use roost_shared::wire::message::{CAPABILITY_SEEN, ClientMessage, Item, ServerMessage, Token};
+use roost_shared::wire::message::{CAPABILITY_PRESENCE, CAPABILITY_SEEN, ClientMessage, Item, ServerMessage, Token};
 use roost_shared::{Code, Cursor, DocumentId, Hash, LogId, Seq};
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 const OTHER: DocumentId = DocumentId([0x34; 16]);
 
 fn wake(tail: usize) -> Event<'static> {
-    Event::Woken(Wake { tail: Cursor(tail as u64), roster: 0, seen: 0, log: None })
+    Event::Woken(Wake { tail: Cursor(tail as u64), roster: 0, seen: 0, shown: 0, log: None })
 }
 
 fn seqs(numbers: &[u64]) -> Vec<Seq> {
@@ -43,7 +43,10 @@ fn welcome_says_how_things_stand() {
     };
     assert_eq!((welcome.protocol, welcome.tail, welcome.root), (1, 2, tree(&log).root()));
     assert_eq!(welcome.root_at_cursor, Some(tree(&log[..1]).root()));
-    assert_eq!((welcome.bytes, welcome.quota_bytes, welcome.capabilities), (10, 100, CAPABILITY_SEEN));
+    assert_eq!(
+        (welcome.bytes, welcome.quota_bytes, welcome.capabilities),
+        (10, 100, CAPABILITY_PRESENCE | CAPABILITY_SEEN)
+    );
     assert_eq!(welcome.logs.len(), 1);
     assert!(welcome.seen.is_empty());
 }
@@ -193,7 +196,7 @@ fn own_entries_that_were_read_before_the_answer_travel_whole() {
 fn a_new_log_id_ends_it() {
     let log = entries(&[DocumentId::ZERO]);
     let (mut session, _) = live(&log, 1, None);
-    let same = Wake { tail: Cursor(1), roster: 0, seen: 0, log: Some(LOG) };
+    let same = Wake { tail: Cursor(1), roster: 0, seen: 0, shown: 0, log: Some(LOG) };
     assert!(session.handle(Event::Woken(same)).is_empty(), "the id it knows");
     let effects = session.handle(Event::Woken(Wake { log: Some(LogId([9; 16])), ..same }));
     ends(&mut session, &effects, Code::LogChanged, Close::LogChanged);
@@ -203,7 +206,7 @@ fn a_new_log_id_ends_it() {
 fn a_roster_change_is_looked_into() {
     let log = entries(&[DocumentId::ZERO]);
     let (mut session, _) = live(&log, 1, None);
-    let newer = Wake { tail: Cursor(2), roster: 2, seen: 0, log: None };
+    let newer = Wake { tail: Cursor(2), roster: 2, seen: 0, shown: 0, log: None };
     let effects = session.handle(Event::Woken(newer));
     assert!(matches!(&effects[..], [Effect::Read { .. }, Effect::Check]), "{effects:?}");
     assert!(session.handle(Event::Woken(newer)).is_empty(), "once a version");

@@ -101,7 +101,7 @@ fn client() -> Vec<Value> {
     let (some_fields, some) = hello(Some(vec![DocumentId([0x33; 16]), DocumentId([0x34; 16])]));
     let (append_fields, plain) = append(None, vec![vec![0xaa; 300]]);
     let (if_tail_fields, if_tail) = append(Some(0x1_0000), vec![vec![0xaa, 0xbb], vec![0xcc]]);
-    let ephemeral = ClientMessage::Ephemeral { envelope: vec![0xe0, 0xe1] };
+    let ephemeral = ClientMessage::Ephemeral { presence: vec![0xe0, 0xe1] };
     let renew = ClientMessage::Renew { token: roost_shared::wire::message::Token("a.token".to_owned()) };
     vec![
         from_client("hello for all documents", all_fields, &all),
@@ -110,7 +110,7 @@ fn client() -> Vec<Value> {
         from_client("append", append_fields, &plain),
         from_client("append if the tail has not moved", if_tail_fields, &if_tail),
         from_client("seen", seen_fields(), &ClientMessage::Seen(seen())),
-        from_client("ephemeral", json!({ "envelope": "e0e1" }), &ephemeral),
+        from_client("ephemeral", json!({ "presence": "e0e1" }), &ephemeral),
         from_client("renew", json!({ "token": "a.token" }), &renew),
     ]
 }
@@ -151,7 +151,9 @@ fn server() -> Vec<Value> {
     let refused_fields = json!({ "id": 7, "code": Code::QuotaExceeded.number(), "retry_after_ms": 1_500 });
     let error = ServerMessage::Error { code: Code::TokenExpired, message: "ask for a new one".to_owned() };
     let error_fields = json!({ "code": Code::TokenExpired.number(), "message": "ask for a new one" });
-    let ephemeral = ServerMessage::Ephemeral { envelope: vec![0xe0, 0xe1] };
+    let ephemeral = ServerMessage::Ephemeral { device: DeviceId([0x44; 16]), presence: vec![0xe0, 0xe1] };
+    let gone = ServerMessage::Ephemeral { device: DeviceId([0x44; 16]), presence: Vec::new() };
+    let shown = |presence: &str| json!({ "device": hex::encode([0x44; 16]), "presence": presence });
     vec![
         from_server("challenge", json!({ "nonce": hex::encode([0x5a; 32]) }), &challenge),
         from_server("welcome", in_step_fields, &in_step),
@@ -160,7 +162,8 @@ fn server() -> Vec<Value> {
         from_server("refused", refused_fields, &refused),
         from_server("entries", json!({ "items": item_fields() }), &ServerMessage::Entries { items: items() }),
         from_server("seen", seen_fields(), &ServerMessage::Seen(seen())),
-        from_server("ephemeral", json!({ "envelope": "e0e1" }), &ephemeral),
+        from_server("ephemeral", shown("e0e1"), &ephemeral),
+        from_server("ephemeral of a device that shows nothing", shown(""), &gone),
         from_server("drain", json!({ "retry_after_ms": 500 }), &ServerMessage::Drain { retry_after_ms: 500 }),
         from_server("error", error_fields, &error),
     ]

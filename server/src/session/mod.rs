@@ -1,0 +1,200 @@
+//! One device's conversation: a message or an answer in, messages and questions out. No socket, no clock, no spawn;
+//! `crate::socket` carries out what it asks for, and so does the simulator.
+
+mod live;
+
+use roost_shared::wire::codec::CodecError;
+use roost_shared::wire::error::Close;
+use roost_shared::wire::message::{ClientMessage, Hello, Seen, ServerMessage};
+use roost_shared::{Code, Cursor, DeviceId};
+
+use self::live::Live;
+use crate::access::Admission;
+use crate::fanout::{Shown, Wake};
+use crate::store::{self, Appended, Page, Refusal};
+
+/// What happened.
+pub enum Event<'a> {
+    /// The device said something.
+    Message(&'a [u8]),
+    /// The answer to [`Effect::Admit`].
+    Admitted(Result<Box<Admission>, Code>),
+    /// The answer to [`Effect::Append`].
+    Appended {
+        /// The Append's id.
+        id: u64,
+        /// What became of it.
+        outcome: Result<Appended, Refusal>,
+    },
+    /// The answer to [`Effect::Read`].
+    Page(Result<Page, Refusal>),
+    /// The workspace changed.
+    Woken(Wake),
+    /// What each device shows now, after that changed.
+    Shown(Vec<(DeviceId, Shown)>),
+    /// The answer to [`Effect::See`].
+    Saw(Result<(), Code>),
+    /// The answer to [`Effect::ReadSeen`].
+    Seen(Result<Vec<Seen>, Refusal>),
+    /// The answer to [`Effect::Check`]: whether the device is still in.
+    Checked(bool),
+    /// The answer to [`Effect::Renew`]: when the new token runs out.
+    Renewed(Result<u64, Code>),
+    /// No Hello came in time.
+    HelloLate,
+    /// The token ran out.
+    TokenExpired,
+    /// The server is stopping.
+    Drain {
+        /// When to come back.
+        retry_after_ms: u64,
+    },
+}
+
+/// What is to be done, in this order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Say this.
+    Send(ServerMessage),
+    /// Subscribe to wake-ups, check the Hello, look the workspace up.
+    Admit(Box<Hello>),
+    /// Append, detached from this socket: it goes on if the socket goes.
+    Append {
+        /// The Append's id.
+        id: u64,
+        /// What.
+        append: store::Append,
+    },
+    /// Read one page.
+    Read {
+        /// From after here.
+        after: Cursor,
+        /// About this much.
+        max_bytes: usize,
+    },
+    /// Have the others see this; nothing, if it is empty.
+    Show(Vec<u8>),
+    /// Keep how far this device has read, if it signed that.
+    See(Seen),
+    /// Read how far the devices have read.
+    ReadSeen,
+    /// Look whether the device is still in the roster.
+    Check,
+    /// Check a fresh token for the same device.
+    Renew(String),
+    /// Close; nothing follows.
+    Close(Close),
+}
+
+/// The conversation's state.
+pub struct Session {
+    state: State,
+}
+
+enum State {
+    Greeting,
+    Admitting(Box<Hello>),
+    Live(Box<Live>),
+    Closed,
+}
+
+impl Session {
+    /// Begins with the challenge.
+    pub fn open(nonce: [u8; 32]) -> (Self, Effect) {
+        (Self { state: State::Greeting }, Effect::Send(ServerMessage::Challenge { nonce }))
+    }
+
+    /// One step.
+    pub fn handle(&mut self, event: Event<'_>) -> Vec<Effect> {
+        match (&mut self.state, event) {
+            (State::Closed, _) => Vec::new(),
+            (_, Event::Drain { retry_after_ms }) => {
+                self.state = State::Closed;
+                vec![Effect::Send(ServerMessage::Drain { retry_after_ms }), Effect::Close(Close::Drain)]
+            }
+            (_, Event::TokenExpired) => self.fail(Code::TokenExpired, "the token ran out: connect with a new one"),
+            (State::Greeting, Event::HelloLate) => self.fail(Code::BadMessage, "no Hello within five seconds"),
+            (State::Admitting(_), Event::HelloLate) => self.fail(Code::RetryLater, "the server is slow: try again"),
+            (_, Event::Message(bytes)) => match ClientMessage::decode(bytes) {
+                Ok(message) => self.message(message),
+                Err(CodecError::Skipped(_)) => Vec::new(),
+                Err(error) => self.fail(code_of(error), &error.to_string()),
+            },
+            (State::Admitting(hello), Event::Admitted(Ok(admission))) => {
+                let (live, effects) = Live::start(hello, *admission);
+                self.state = State::Live(Box::new(live));
+                effects
+            }
+            (State::Admitting(_), Event::Admitted(Err(code))) => self.fail(code, advice(code)),
+            (State::Live(_), Event::Checked(false)) => {
+                self.fail(Code::NotAllowed, "this device is no longer in the workspace")
+            }
+            (State::Live(_), Event::Page(Err(refusal))) => self.fail(refusal.code, "the log cannot be read now"),
+            (State::Live(_), Event::Renewed(Err(code))) => self.fail(code, advice(code)),
+            (State::Live(_), Event::Saw(Err(code))) if !code.is_retryable() => self.fail(code, advice(code)),
+            (State::Live(live), Event::Woken(wake)) if wake.log.is_some_and(|log| log != live.log) => {
+                self.fail(Code::LogChanged, "the log has a new id: connect again and resync")
+            }
+            (State::Live(live), event) => live.handle(event),
+            (State::Greeting | State::Admitting(_), _) => Vec::new(),
+        }
+    }
+
+    fn message(&mut self, message: ClientMessage) -> Vec<Effect> {
+        match (&mut self.state, message) {
+            (State::Greeting, ClientMessage::Hello(hello)) => {
+                let hello = Box::new(hello);
+                self.state = State::Admitting(hello.clone());
+                vec![Effect::Admit(hello)]
+            }
+            (State::Live(live), ClientMessage::Append(append)) => live.append(append),
+            (State::Live(_), ClientMessage::Renew { token }) => vec![Effect::Renew(token.0)],
+            (State::Live(live), ClientMessage::Seen(seen)) if seen.device == live.device => live.see(seen),
+            (State::Live(_), ClientMessage::Seen(_)) => self.fail(Code::BadMessage, "a Seen of another device"),
+            (State::Live(_), ClientMessage::Ephemeral { presence }) => vec![Effect::Show(presence)],
+            (State::Live(_), ClientMessage::Hello(_)) => self.fail(Code::BadMessage, "a second Hello"),
+            (State::Greeting | State::Admitting(_), _) => self.fail(Code::BadMessage, "Hello comes first"),
+            (State::Closed, _) => Vec::new(),
+        }
+    }
+
+    fn fail(&mut self, code: Code, message: &str) -> Vec<Effect> {
+        self.state = State::Closed;
+        let message = message.to_owned();
+        vec![Effect::Send(ServerMessage::Error { code, message }), Effect::Close(close_of(code))]
+    }
+}
+
+const fn code_of(error: CodecError) -> Code {
+    match error {
+        CodecError::TooLarge { .. } => Code::TooLarge,
+        CodecError::Empty | CodecError::UnknownType(_) | CodecError::Skipped(_) | CodecError::Field(_) => {
+            Code::BadMessage
+        }
+    }
+}
+
+fn close_of(code: Code) -> Close {
+    match code {
+        Code::TokenInvalid | Code::TokenExpired | Code::ProofInvalid => Close::Token,
+        Code::NotAllowed | Code::NotFound | Code::WorkspaceGone => Close::NotAllowed,
+        Code::LogChanged => Close::LogChanged,
+        Code::TooMany => Close::TooMany,
+        code if code.is_retryable() => Close::SlowReader,
+        _ => Close::Protocol,
+    }
+}
+
+fn advice(code: Code) -> &'static str {
+    match code {
+        Code::ProtocolVersion => "this server speaks protocol 1: update the app or the server",
+        Code::TokenExpired => "the token ran out: ask for a new one",
+        Code::TokenInvalid => "the token is not one of this server: ask for a new one",
+        Code::ProofInvalid => "the proof is not the device's signature over this nonce and this server's name",
+        Code::NotAllowed => "this device is not active in the workspace, or the token is not for it",
+        Code::NotFound => "there is no such workspace here",
+        Code::TooMany => "this device has too many sockets open",
+        Code::WrongWorkspace => "Hello names another workspace than the address",
+        _ => "try again later",
+    }
+}
