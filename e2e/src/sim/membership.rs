@@ -97,6 +97,7 @@ impl World {
         let seen: Vec<DeviceId> = self.revocations.asked.iter().filter(is_out).copied().collect();
         self.revocations.seen.extend(seen);
         self.reached.revoked = self.revocations.seen.len() as u64;
+        self.give_links();
     }
 
     /// A server that was restored may have lost revocations.
@@ -154,7 +155,7 @@ impl World {
         self.start_device(device);
     }
 
-    /// The owner makes a link; one or two people open it.
+    /// The owner makes a link; one or two people will open it.
     pub fn share(&mut self) {
         if self.devices.len() >= DEVICES_MAX {
             return;
@@ -167,16 +168,28 @@ impl World {
             return;
         }
         self.links.push((link, not_after_ms));
-        let link = self.links.len() - 1;
-        let people = if self.random.one_in(3) { 2 } else { 1 };
-        for _ in 0..people {
-            let delay = self.random.between(500, 15_000);
-            self.after(delay, Happening::Fault(Fault::Join { link }));
+    }
+
+    /// A person gets a link once the owner's device has read its invite in the log: what it was only told, a server could
+    /// forget without anyone to bring it back.
+    fn give_links(&mut self) {
+        let Some(replica) = self.devices[0].replica.as_ref() else { return };
+        let roster = replica.held().roster();
+        let is_known = |link: &usize| roster.member(self.links[*link].0.invite().keys().device_id()).is_some();
+        let new: Vec<usize> =
+            (0..self.links.len()).filter(|link| !self.given.contains(link)).filter(is_known).collect();
+        for link in new {
+            self.given.insert(link);
+            let people = if self.random.one_in(3) { 2 } else { 1 };
+            for _ in 0..people {
+                let delay = self.random.between(500, 15_000);
+                self.after(delay, Happening::Fault(Fault::Join { link }));
+            }
         }
     }
 
     pub fn join(&mut self, number: usize) {
-        let Some((link, _)) = self.links.get(number).cloned() else { return };
+        let Some((link, _)) = self.links.get(number).filter(|_| self.given.contains(&number)).cloned() else { return };
         if !self.server_is_up || self.devices.len() >= DEVICES_MAX {
             return;
         }

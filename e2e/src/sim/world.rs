@@ -1,6 +1,6 @@
 //! The heap of events and what all parts share.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -104,6 +104,8 @@ pub struct World {
     pub was_cloned: bool,
     pub revocations: Revocations,
     pub links: Vec<(ShareLink, u64)>,
+    /// Which of them people have.
+    pub given: BTreeSet<usize>,
     pub plant: Option<Plant>,
     has_app: bool,
     /// Whether people look at things: it is said again and again, and makes for long journals.
@@ -164,6 +166,7 @@ impl World {
             shown_count: 0,
             revocations: Revocations::default(),
             links: Vec::new(),
+            given: BTreeSet::new(),
             plant,
             has_app,
             has_looks: seed.is_multiple_of(4),
