@@ -10,6 +10,21 @@ use crate::replica::{EditError, Replica};
 use crate::workspace::Workspace;
 
 /// A handle on one document. Cheap to clone.
+///
+/// ```
+/// # use roost::Roost;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let roost = Roost::builder(dir.path()).paused(true).open().await?;
+/// # let workspace = roost.create_workspace("http://127.0.0.1:1", "laptop").await?;
+/// let notes = workspace.document("notes")?;
+/// notes.edit(|loro| loro.get_text("text").insert(0, "plums"))?; // durable here when it returns
+/// assert_eq!(notes.read(|loro| loro.get_text("text").to_string())?, "plums");
+/// assert!(notes.undo()?);
+/// assert_eq!(notes.read(|loro| loro.get_text("text").to_string())?, "");
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct Document {
     workspace: Workspace,

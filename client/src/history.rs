@@ -12,6 +12,25 @@ use crate::error::Error;
 
 /// A document at one moment: the last operations it held then. As text, such as `12@8803753769984728251`, to be kept or
 /// handed on; any device that holds the operations knows what it means.
+///
+/// ```
+/// # use roost::Roost;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let roost = Roost::builder(dir.path()).paused(true).open().await?;
+/// # let workspace = roost.create_workspace("http://127.0.0.1:1", "laptop").await?;
+/// let notes = workspace.document("notes")?;
+/// notes.edit(|loro| loro.get_map("cake").insert("plums", 12))?;
+/// let monday = notes.version()?;
+/// notes.edit(|loro| loro.get_map("cake").insert("plums", 30))?;
+///
+/// let there = notes.diff(&monday, &notes.version()?)?;
+/// assert_eq!((there[0].path.as_str(), &there[0].before), ("cake.plums", &Some(12.into())));
+/// notes.restore(&monday)?; // an edit like any other: it travels, and can be undone
+/// assert!(notes.diff(&monday, &notes.version()?)?.is_empty());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version(pub(crate) Frontiers);
 

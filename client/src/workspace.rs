@@ -237,7 +237,23 @@ impl Workspace {
         self.inner.shared.view.subscribe()
     }
 
-    /// What happens from now on: [`Notice`] says what there is and when it comes. Dropping the receiver ends the subscription; one that lags loses the oldest.
+    /// What happens from now on: [`Notice`] says what there is and when it comes. Dropping the receiver ends the
+    /// subscription; one that lags loses the oldest.
+    ///
+    /// ```no_run
+    /// # use roost::{Notice, Workspace};
+    /// # async fn follow(workspace: &Workspace) {
+    /// let mut events = workspace.events();
+    /// while let Ok(event) = events.recv().await {
+    ///     match event {
+    ///         Notice::SyncFinished(report) => println!("{} new records", report.added),
+    ///         Notice::Behind { needs, .. } => println!("update the app: schema {needs} is needed"),
+    ///         Notice::StorageFull => println!("the disk is full: nothing saved is harmed"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # }
+    /// ```
     pub fn events(&self) -> broadcast::Receiver<Notice> {
         self.inner.shared.notices.subscribe()
     }

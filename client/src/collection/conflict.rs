@@ -10,6 +10,18 @@ use crate::workspace::Workspace;
 
 /// Two values of one field of a record, written by two devices of which neither had seen the other's. One of them stands;
 /// the other is kept here until the app takes it, or forgets it.
+///
+/// ```no_run
+/// # use roost::{Collection, Error, Record, Workspace, json::Value};
+/// # fn settle<Food: Record>(workspace: &Workspace, foods: &Collection<Food>, is_better: impl Fn(&Value) -> bool) -> Result<(), Error> {
+/// for conflict in foods.conflicts()? {
+///     match is_better(&conflict.hidden) {
+///         true => foods.take_hidden(&conflict)?,
+///         false => workspace.forget_conflict(&conflict)?,
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Conflict {

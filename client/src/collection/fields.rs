@@ -15,6 +15,18 @@ type Resolve = Arc<dyn Fn(&[Value]) -> Value + Send + Sync>;
 /// What becomes of a field that two devices wrote without knowing of each other.
 ///
 /// A field's policy is part of how it is stored: to change it later, give the field a new name and derive it.
+///
+/// ```
+/// use roost::json::{Value, json};
+/// use roost::{Fields, Merge};
+///
+/// fn fields(fields: Fields) -> Fields {
+///     // The longer of two notes stays; what is eaten on two devices adds up.
+///     let longer = |all: &[Value]| json!(all.iter().filter_map(Value::as_str).max_by_key(|text| (text.len(), *text)));
+///     fields.merge("note", Merge::resolve(longer)).merge("eaten", Merge::Counter).merge("tags", Merge::Set)
+/// }
+/// # fields(Fields::default());
+/// ```
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum Merge {

@@ -38,6 +38,29 @@ pub struct Diff<T> {
 }
 
 /// A query that is followed. Dropping it ends that.
+///
+/// ```
+/// # use roost::{Record, Roost, field};
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Todo { title: String, done: bool }
+///
+/// impl Record for Todo {
+///     const NAME: &str = "todos";
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let roost = Roost::builder(dir.path()).paused(true).open().await?;
+/// # let workspace = roost.create_workspace("http://127.0.0.1:1", "laptop").await?;
+/// let todos = workspace.collection::<Todo>()?;
+/// let mut open = todos.query().filter(field("done").eq(false)).order_by("title").watch()?;
+/// let bread = todos.insert(&Todo { title: "bread".to_owned(), done: false })?;
+/// let diff = open.next().await.expect("the workspace is open")?;
+/// assert_eq!(diff.added[0].id, bread);
+/// todos.set(&bread, "done", true)?;
+/// assert_eq!(open.next().await.expect("the workspace is open")?.removed, [bread]);
+/// # Ok(()) }
+/// ```
 pub struct Live<T> {
     query: Query<T>,
     told: broadcast::Receiver<Arc<Told>>,
