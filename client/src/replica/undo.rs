@@ -13,7 +13,7 @@ use roost_shared::DocumentId;
 use super::touched::spans_since;
 use super::{EditError, Replica};
 use crate::schema::is_computed;
-use crate::store::{StoreError, UndoRow};
+use crate::store::{StoreError, Turn};
 
 /// Whether an edit is one that the app may take back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,21 +36,20 @@ impl Replica {
     }
 
     fn turn(&mut self, id: DocumentId, undone: bool) -> Result<bool, EditError> {
-        let Some((key, edit)) = self.store.last_undo(id, undone)? else { return Ok(false) };
+        let Some((edit, later)) = self.store.last_undo(id, undone)? else { return Ok(false) };
         let before = self.frontiers(id)?;
         let theirs = self.written_by_others(id, &edit.after)?;
         // The edit that undoes is none that is undone.
-        let turned = self.edit_as(id, Remembered::No, |loro| take_back(loro, &edit, &theirs));
+        let turned = self.edit_as(id, Remembered::No, |loro| take_back(loro, &edit, &later, &theirs));
         if let Err(error @ EditError::Loro(_)) = turned {
             // It does not fit what the document has become: the next one is the one before it.
-            self.store.turn_undo(id, key, None, 0)?;
+            self.store.turn_undo(id, edit.key, None, 0)?;
             return Err(error);
         }
         turned?;
         let after = self.frontiers(id)?;
-        let row = UndoRow { before, after };
-        let changed = row.before != row.after;
-        self.store.turn_undo(id, key, changed.then_some((&row, !undone)), self.clock.now_ms())?;
+        let by = (before != after).then_some((&before, &after));
+        self.store.turn_undo(id, edit.key, by, self.clock.now_ms())?;
         Ok(true)
     }
 
@@ -63,7 +62,7 @@ impl Replica {
         let Some(open) = self.open.get(&id).filter(|_| self.index() != Some(id)) else { return Ok(()) };
         let after = open.loro.oplog_frontiers();
         let (at_ms, pause_ms) = (self.clock.now_ms(), self.undo_pause_ms);
-        self.store.push_undo(id, &UndoRow { before, after }, at_ms, pause_ms)
+        self.store.push_undo(id, (&before, &after), at_ms, pause_ms)
     }
 
     /// Edits of this device that follow on each other within this time are undone together.
@@ -78,7 +77,7 @@ impl Replica {
             Ok(spans_since(&open.loro, &seen))
         })?;
         let mut theirs = Vec::new();
-        for span in spans.into_iter().filter(|span| !is_computed(span.peer)) {
+        for span in spans {
             if self.store.device_of(id, span.peer)? != Some(self.device.device_id()) {
                 theirs.push(span);
             }
@@ -87,23 +86,59 @@ impl Replica {
     }
 }
 
-/// The edit backwards, past everything that came after it: what Loro's own undo does, without the memory of a process.
-/// Where someone has written the same key of a map since, that stands. Loro takes back a container by hiding it with all
-/// that is in it, and brings one back by making it again as it was: neither is done to what others wrote into since.
-fn take_back(loro: &LoroDoc, edit: &UndoRow, theirs: &[IdSpan]) -> LoroResult<()> {
+/// The edit backwards, past what others wrote since: as Loro's own undo does it, without the memory of a process. Where
+/// someone has written the same key of a map since, that stands. Loro takes back a container by hiding it with all that is
+/// in it, and shows a mergeable one again by making it as it was: neither is done to what others wrote into since. (What
+/// is no mergeable container comes back as a new one, and nothing finds into that from before.)
+fn take_back(loro: &LoroDoc, edit: &Turn, later: &[Turn], theirs: &[IdSpan]) -> LoroResult<()> {
     let inner = loro.inner();
-    let mut back = inner.diff(&edit.after, &edit.before)?;
-    let since = inner.diff(&edit.after, &loro.oplog_frontiers())?;
-    back.transform(&since, false);
-    let back = DiffBatch::from(back);
+    let back = inner.diff(&edit.after, &edit.before)?;
     if theirs.is_empty() {
-        return loro.apply_diff(back);
+        // What this device did since, it has taken back.
+        return loro.apply_diff(back.into());
     }
-    let (rest, marks) = Theirs::of(loro, theirs).spared_by(loro, &back);
+    // From where the edit ended to now: this device's turns, which come in pairs, and what others wrote between them. That
+    // is carried past the turns that were open when it came, to stand where the edit ended.
+    let mut open = vec![Open { key: edit.key, after: &edit.after, before: &edit.before, back: Some(back) }];
+    let carry = |open: &mut Vec<Open<'_, _>>, from: &Frontiers, to: &Frontiers| {
+        if from == to {
+            return Ok(());
+        }
+        let mut came = inner.diff(from, to)?;
+        for turn in open.iter_mut().rev() {
+            let back = match &mut turn.back {
+                Some(back) => back,
+                none => none.insert(inner.diff(turn.after, turn.before)?),
+            };
+            let unmoved = came.clone();
+            came.transform(back, true);
+            back.transform(&unmoved, false);
+        }
+        LoroResult::Ok(())
+    };
+    let mut at = &edit.after;
+    for turn in later {
+        carry(&mut open, at, &turn.before)?;
+        at = &turn.after;
+        match open.pop_if(|open| turn.takes_back == Some(open.key)) {
+            Some(_) => {}
+            None => open.push(Open { key: turn.key, after: &turn.after, before: &turn.before, back: None }),
+        }
+    }
+    carry(&mut open, at, &loro.oplog_frontiers())?;
+    let Some(back) = open.into_iter().next().and_then(|edit| edit.back) else { return Ok(()) };
+    let (rest, marks) = Theirs::of(loro, theirs).spared_by(loro, &back.into());
     loro.apply_diff(rest)?;
     loro.apply_diff(marks)
 }
 
+/// A turn that was not taken back yet, and its way back from what the document had become.
+struct Open<'a, Batch> {
+    key: i64,
+    after: &'a Frontiers,
+    before: &'a Frontiers,
+    back: Option<Batch>,
+}
 /// What others wrote into, and all that it lies in.
 #[derive(Default)]
 struct Theirs {
@@ -114,7 +149,7 @@ struct Theirs {
 impl Theirs {
     fn of(loro: &LoroDoc, spans: &[IdSpan]) -> Self {
         let mut theirs = Self::default();
-        for span in spans {
+        for span in spans.iter().filter(|span| !is_computed(span.peer)) {
             let len = span.counter.end.abs_diff(span.counter.start) as usize;
             let touched = loro.get_changed_containers_in(ID::new(span.peer, span.counter.start), len);
             if touched.iter().any(|id| id.container_type() == ContainerType::Tree) {
@@ -211,10 +246,8 @@ impl Theirs {
             let child = value.as_ref().and_then(container_of);
             child.is_some_and(|child| child.is_mergeable() && self.containers.contains(&child))
         });
-        kept.updated.retain(|key, value| match value {
-            None => !map.get(key).is_some_and(|held| self.holds(&held)),
-            Some(_) => !marked.updated.contains_key(key),
-        });
+        kept.updated
+            .retain(|key, _| !marked.updated.contains_key(key) && !map.get(key).is_some_and(|held| self.holds(&held)));
         (kept, marked)
     }
 
@@ -224,12 +257,18 @@ impl Theirs {
             ContainerType::MovableList => loro.get_movable_list(id.clone()).get(index),
             _ => loro.get_list(id.clone()).get(index),
         };
+        // Taken out at one place and put in at another, an item is not lost.
+        let moved: HashSet<ContainerID> = items.iter().flat_map(moved_by).collect();
         let (mut spared, mut index) = (Vec::new(), 0);
         for item in items {
             match item {
                 ListDiffItem::Delete { delete } => {
                     spared.extend((index..index + delete).map(|index| match at(index) {
-                        Some(held) if self.holds(&held) => ListDiffItem::Retain { retain: 1 },
+                        Some(held)
+                            if self.holds(&held) && !container_of(&held).is_some_and(|id| moved.contains(&id)) =>
+                        {
+                            ListDiffItem::Retain { retain: 1 }
+                        }
                         _ => ListDiffItem::Delete { delete: 1 },
                     }));
                     index += delete;
@@ -246,6 +285,13 @@ impl Theirs {
 
     fn holds(&self, held: &ValueOrContainer) -> bool {
         container_of(held).is_some_and(|child| self.containers.contains(&child))
+    }
+}
+
+fn moved_by(item: &ListDiffItem) -> Vec<ContainerID> {
+    match item {
+        ListDiffItem::Insert { insert, is_move: true } => insert.iter().filter_map(container_of).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -23,7 +23,7 @@ pub use self::outbox::SealedRow;
 pub use self::query::{Comparison, Condition, Found, Order, Place, Select};
 pub use self::records::{RecordRow, Table};
 pub use self::risk::Risk;
-pub use self::undo::UndoRow;
+pub use self::undo::Turn;
 pub use self::versions::{DocumentSchema, LateEdit};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};

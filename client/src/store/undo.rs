@@ -1,17 +1,25 @@
-//! Which edits of this device can be undone. It survives a restart, as the edits do.
+//! What this device's person did to documents, so that it can be taken back. It survives a restart, as the edits do.
+//!
+//! What was taken back stays listed: what came between it and what took it back is told from it by that.
 
 use loro::Frontiers;
 use roost_shared::DocumentId;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
 use super::{Store, StoreError, damaged, int};
 
 /// Edits of a document that can be undone; the oldest go first.
 const UNDO_MAX: i64 = 200;
+/// With those that were undone, and made again, and undone.
+const TURNS_MAX: i64 = 1_000;
 
-/// An edit: what the document was before and after it.
+/// An edit, or one that took an edit back: what the document was before and after it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct UndoRow {
+pub struct Turn {
+    /// Its row; later ones have larger keys.
+    pub key: i64,
+    /// What it took back, if that is what it was for.
+    pub takes_back: Option<i64>,
     /// Before it.
     pub before: Frontiers,
     /// After it.
@@ -24,77 +32,97 @@ impl Store {
     pub fn push_undo(
         &mut self,
         document: DocumentId,
-        edit: &UndoRow,
+        (before, after): (&Frontiers, &Frontiers),
         at_ms: u64,
         pause_ms: u64,
     ) -> Result<(), StoreError> {
-        let (before, after) = (edit.before.encode(), edit.after.encode());
+        let (before, after) = (before.encode(), after.encode());
         self.transaction(|transaction| {
-            transaction.prepare_cached("DELETE FROM undo WHERE document = ?1 AND undone = 1")?.execute([document.0])?;
+            transaction
+                .prepare_cached("UPDATE undo SET is_over = 1 WHERE document = ?1 AND undone = 1")?
+                .execute([document.0])?;
             let since = int(at_ms.saturating_sub(pause_ms));
             let joined = transaction
                 .prepare_cached(
-                    "UPDATE undo SET after = ?3, at_ms = ?4 WHERE key = \
-                     (SELECT max(key) FROM undo WHERE document = ?1 AND undone = 0) AND after = ?2 AND at_ms > ?5",
+                    "UPDATE undo SET after = ?3, at_ms = ?4 WHERE key = (SELECT max(key) FROM undo WHERE document = ?1) \
+                     AND takes_back IS NULL AND is_over = 0 AND after = ?2 AND at_ms > ?5",
                 )?
                 .execute(params![document.0, before, after, int(at_ms), since])?;
             if joined == 0 {
-                insert(transaction, document, false, &before, &after, at_ms)?;
+                insert(transaction, document, None, &before, &after, at_ms)?;
             }
             Ok(())
         })
     }
 
-    /// The edit to be undone next, or the undone one to be made again.
-    pub fn last_undo(&self, document: DocumentId, undone: bool) -> Result<Option<(i64, UndoRow)>, StoreError> {
-        let found: Option<(i64, Vec<u8>, Vec<u8>)> = self
+    /// What is to be undone next, or the undone one to be made again; and all that was done after it, in order.
+    pub fn last_undo(&self, document: DocumentId, undone: bool) -> Result<Option<(Turn, Vec<Turn>)>, StoreError> {
+        let found = self
             .connection
             .prepare_cached(
-                "SELECT key, before, after FROM undo WHERE document = ?1 AND undone = ?2 ORDER BY key DESC LIMIT 1",
+                "SELECT key, takes_back, before, after FROM undo \
+                 WHERE document = ?1 AND undone = ?2 AND is_over = 0 ORDER BY key DESC LIMIT 1",
             )?
-            .query_row(params![document.0, undone], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .query_row(params![document.0, undone], columns)
             .optional()?;
-        let Some((key, before, after)) = found else { return Ok(None) };
-        let frontiers = |bytes: &[u8]| Frontiers::decode(bytes).map_err(|_| damaged("frontiers"));
-        Ok(Some((key, UndoRow { before: frontiers(&before)?, after: frontiers(&after)? })))
+        let Some(found) = found else { return Ok(None) };
+        let mut later = self.connection.prepare_cached(
+            "SELECT key, takes_back, before, after FROM undo WHERE document = ?1 AND key > ?2 ORDER BY key",
+        )?;
+        let later = later.query_map(params![document.0, found.0], columns)?.collect::<Result<Vec<_>, _>>()?;
+        Ok(Some((turn(found)?, later.into_iter().map(turn).collect::<Result<_, _>>()?)))
     }
 
-    /// The edit was undone, or made again, by another: that one takes its place on the other side.
+    /// It was taken back, by an edit between these versions; None if nothing of it was left to take back, or it no longer
+    /// fits the document.
     pub fn turn_undo(
         &mut self,
         document: DocumentId,
         key: i64,
-        turned: Option<(&UndoRow, bool)>,
+        by: Option<(&Frontiers, &Frontiers)>,
         at_ms: u64,
     ) -> Result<(), StoreError> {
-        self.transaction(|transaction| {
-            transaction.prepare_cached("DELETE FROM undo WHERE key = ?1")?.execute([key])?;
-            match turned {
-                None => Ok(()),
-                Some((row, undone)) => {
-                    insert(transaction, document, undone, &row.before.encode(), &row.after.encode(), at_ms)
-                }
+        self.transaction(|transaction| match by {
+            None => transaction.prepare_cached("DELETE FROM undo WHERE key = ?1")?.execute([key]).map(|_| ()),
+            Some((before, after)) => {
+                transaction.prepare_cached("UPDATE undo SET is_over = 1 WHERE key = ?1")?.execute([key])?;
+                insert(transaction, document, Some(key), &before.encode(), &after.encode(), at_ms)
             }
         })
     }
 }
 
+type Columns = (i64, Option<i64>, Vec<u8>, Vec<u8>);
+
+fn columns(row: &Row<'_>) -> Result<Columns, rusqlite::Error> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+}
+
+fn turn((key, takes_back, before, after): Columns) -> Result<Turn, StoreError> {
+    let frontiers = |bytes: &[u8]| Frontiers::decode(bytes).map_err(|_| damaged("frontiers"));
+    Ok(Turn { key, takes_back, before: frontiers(&before)?, after: frontiers(&after)? })
+}
+
 fn insert(
-    transaction: &rusqlite::Transaction<'_>,
+    transaction: &Transaction<'_>,
     document: DocumentId,
-    undone: bool,
+    takes_back: Option<i64>,
     before: &[u8],
     after: &[u8],
     at_ms: u64,
 ) -> Result<(), rusqlite::Error> {
     transaction
-        .prepare_cached("INSERT INTO undo (document, undone, before, after, at_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![document.0, undone, before, after, int(at_ms)])?;
+        .prepare_cached(
+            "INSERT INTO undo (document, undone, takes_back, is_over, before, after, at_ms) VALUES \
+             (?1, 1 - coalesce((SELECT undone FROM undo WHERE key = ?2), 1), ?2, 0, ?3, ?4, ?5)",
+        )?
+        .execute(params![document.0, takes_back, before, after, int(at_ms)])?;
     transaction
         .prepare_cached(
-            "DELETE FROM undo WHERE document = ?1 AND undone = ?2 AND key <= \
-             (SELECT key FROM undo WHERE document = ?1 AND undone = ?2 ORDER BY key DESC LIMIT 1 OFFSET ?3)",
+            "DELETE FROM undo WHERE document = ?1 AND (key <= \
+             (SELECT key FROM undo WHERE document = ?1 AND undone = 0 AND is_over = 0 ORDER BY key DESC LIMIT 1 OFFSET ?2) \
+             OR key <= (SELECT key FROM undo WHERE document = ?1 ORDER BY key DESC LIMIT 1 OFFSET ?3))",
         )?
-        .execute(params![document.0, undone, UNDO_MAX])
+        .execute(params![document.0, UNDO_MAX, TURNS_MAX])
         .map(|_| ())
 }

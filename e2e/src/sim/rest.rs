@@ -57,11 +57,8 @@ impl World {
         self.reached.stopped += stopped.len() as u64;
         let writers: Vec<usize> = members.iter().copied().filter(writes).collect();
         let marks: Vec<Mark> = writers.iter().flat_map(|device| self.devices[*device].marks.clone()).collect();
-        if stopped.is_empty() && !self.was_cloned {
-            self.check_presence(&members);
-        }
         let mut first = None;
-        for device in members {
+        for device in members.iter().copied() {
             let Some(replica) = self.devices[device].replica() else {
                 self.verdict(format!("device {device} is dead"));
                 continue;
@@ -101,6 +98,9 @@ impl World {
         }
         if !self.was_restored && !self.was_cloned {
             self.check_no_double();
+        }
+        if stopped.is_empty() && !self.was_cloned {
+            self.check_presence(&members);
         }
     }
 

@@ -1,11 +1,11 @@
 //! Undo and redo of one device's edits among another's, and after a restart.
 
 use roost::json::{Value, json};
-use roost::loro::{LoroDoc, LoroMap, LoroResult};
+use roost::loro::{LoroDoc, LoroMap, LoroResult, LoroText};
 use roost_shared::roster::Scope;
 
 use super::bench::Bench;
-use crate::machine::world::{NOTES, Team, TestLog};
+use crate::machine::world::{NOTES, Team, TestClock, TestLog};
 
 fn two() -> (TestLog, Bench, Bench) {
     let team = Team::of(&[Scope::ReadWrite]);
@@ -227,6 +227,100 @@ fn what_others_wrote_into_a_hidden_record_stays_when_it_is_made_again() {
 }
 
 #[test]
+fn a_devices_own_edits_of_one_place_are_taken_back_one_after_the_other() {
+    let (_, mut one, _) = two();
+    edit(&mut one, |loro| loro.get_text("text").insert(6, "abc"));
+    edit(&mut one, |loro| loro.get_text("text").delete(6, 3));
+    assert!(undo(&mut one));
+    assert_eq!(one.text(NOTES), "base. abc");
+    assert!(undo(&mut one));
+    assert_eq!(one.text(NOTES), "base. ");
+    assert!(redo(&mut one) && redo(&mut one));
+    assert_eq!(one.text(NOTES), "base. ");
+    assert!(undo(&mut one) && undo(&mut one) && undo(&mut one));
+    assert_eq!(one.text(NOTES), "");
+    assert!(redo(&mut one));
+    edit(&mut one, |loro| loro.get_text("text").insert(6, "hello"));
+    edit(&mut one, |loro| loro.get_text("text").insert(8, "X"));
+    assert!(undo(&mut one) && undo(&mut one) && redo(&mut one) && redo(&mut one));
+    assert_eq!(one.text(NOTES), "base. heXllo");
+}
+
+#[test]
+fn and_so_they_are_among_what_others_write_meanwhile() {
+    let (mut log, mut one, mut other) = two();
+    edit(&mut one, |loro| loro.get_text("text").insert(6, "hello"));
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut other, |loro| loro.get_text("text").insert(0, "A "));
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut one, |loro| loro.get_text("text").insert(10, "X"));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(one.text(NOTES), "A base. heXllo");
+    edit(&mut other, |loro| loro.get_text("text").insert(14, " B").and_then(|()| loro.get_text("text").delete(8, 1)));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(one.text(NOTES), "A base. eXllo B");
+    assert!(undo(&mut one));
+    edit(&mut other, |loro| loro.get_text("text").insert(0, "C "));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(one.text(NOTES), "C A base. ello B");
+    assert!(undo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(one.text(NOTES), "C A base.  B");
+    assert!(redo(&mut one) && redo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(one.text(NOTES), "C A base. eXllo B");
+    let mut one = one.restart();
+    edit(&mut other, |loro| loro.get_text("text").insert(0, "D "));
+    meet(&mut log, &mut one, &mut other);
+    assert!(undo(&mut one) && undo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(one.text(NOTES), "D C A base.  B");
+    // A key that others wrote between two own writes of it stays theirs, however far back one goes.
+    let set = |value: i64| move |loro: &LoroDoc| loro.get_map("map").insert("a", value);
+    edit(&mut one, set(1));
+    edit(&mut one, set(2));
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut other, set(7));
+    meet(&mut log, &mut one, &mut other);
+    assert!(undo(&mut one) && undo(&mut one));
+    let held = one.replica.read(NOTES, |loro| loro.get_map("map").get("a").unwrap().get_deep_value()).unwrap();
+    assert_eq!(held, 7.into());
+}
+
+#[test]
+fn a_value_that_became_a_text_stays_one_and_a_moved_item_goes_back() {
+    let (mut log, mut one, mut other) = two();
+    edit(&mut one, |loro| loro.get_map("map").insert("note", "x"));
+    edit(&mut one, |loro| loro.get_map("map").insert_container("note", LoroText::new())?.insert(0, "words"));
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut other, |loro| {
+        loro.get_map("map").get("note").unwrap().into_container().unwrap().into_text().unwrap().insert(5, " of theirs")
+    });
+    meet(&mut log, &mut one, &mut other);
+    assert!(undo(&mut one));
+    let note = one.replica.read(NOTES, |loro| loro.get_map("map").get_deep_value()).unwrap();
+    assert_eq!(Value::from(note), json!({ "note": "words of theirs" }));
+
+    let list = |loro: &LoroDoc| loro.get_movable_list("list");
+    let names = |bench: &mut Bench| {
+        bench.replica.read(NOTES, |loro| Value::from(loro.get_movable_list("list").get_deep_value())).unwrap()
+    };
+    edit(&mut one, |loro| {
+        (0..3).try_for_each(|n| list(loro).insert_container(n, LoroMap::new())?.insert("name", n as i64))
+    });
+    edit(&mut one, |loro| list(loro).mov(0, 2));
+    meet(&mut log, &mut one, &mut other);
+    edit(&mut other, |loro| {
+        list(loro).get(2).unwrap().into_container().unwrap().into_map().unwrap().insert("name", "theirs")
+    });
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(names(&mut one), json!([{ "name": 1 }, { "name": 2 }, { "name": "theirs" }]));
+    assert!(undo(&mut one));
+    meet(&mut log, &mut one, &mut other);
+    assert_eq!(names(&mut one), json!([{ "name": "theirs" }, { "name": 1 }, { "name": 2 }]));
+}
+
+#[test]
 fn deleted_content_and_moved_nodes_come_back() {
     let (mut log, mut one, mut other) = two();
     edit(&mut one, |loro| loro.get_text("text").delete(0, 4));
@@ -294,4 +388,57 @@ fn two_hundred_edits_can_be_undone() {
     }
     let undone = (0..).take_while(|_| undo(&mut one)).count();
     assert_eq!((undone, one.text(NOTES).len()), (200, "base. ".len() + 5));
+}
+
+/// Both type, one deletes too, undoes and makes again; whatever order it comes in, undoing all of it leaves what the other
+/// typed, each letter once.
+#[test]
+fn in_whatever_order_undoing_all_leaves_what_others_wrote() {
+    for seed in 0..30 {
+        let (mut log, mut one, mut other) = two();
+        let dice = TestClock::new(seed);
+        let draw = |below: usize| usize::from(u16::from_be_bytes(dice.draw())) % below;
+        let mut theirs = 0;
+        for _ in 0..30 {
+            match draw(8) {
+                0..3 => {
+                    let (at, len) = (draw(1_000), draw(3) + 1);
+                    edit(&mut one, |loro| {
+                        let text = loro.get_text("text");
+                        text.insert(at % (text.len_unicode() + 1), &"own"[..len])
+                    });
+                }
+                3 => {
+                    let (at, len) = (draw(1_000), draw(4));
+                    edit(&mut one, |loro| {
+                        let text = loro.get_text("text");
+                        let at = at % (text.len_unicode() + 1);
+                        text.delete(at, len.min(text.len_unicode() - at))
+                    });
+                }
+                4 => drop(undo(&mut one)),
+                5 => drop(redo(&mut one)),
+                _ => {
+                    let at = draw(1_000);
+                    let letter = char::from(b'A' + u8::try_from(theirs % 26).unwrap()).to_string();
+                    edit(&mut other, |loro| {
+                        let text = loro.get_text("text");
+                        text.insert(at % (text.len_unicode() + 1), &letter)
+                    });
+                    theirs += 1;
+                }
+            }
+            if draw(3) > 0 {
+                meet(&mut log, &mut one, &mut other);
+            }
+        }
+        meet(&mut log, &mut one, &mut other);
+        while undo(&mut one) {}
+        meet(&mut log, &mut one, &mut other);
+        let mut left: Vec<char> = one.text(NOTES).chars().collect();
+        left.sort_unstable();
+        let mut wanted: Vec<char> = (0..theirs).map(|n| char::from(b'A' + u8::try_from(n % 26).unwrap())).collect();
+        wanted.sort_unstable();
+        assert_eq!(left, wanted, "seed {seed}");
+    }
 }
