@@ -3,9 +3,10 @@
 use loro::{LoroDoc, LoroError};
 use roost_shared::DocumentId;
 use roost_shared::hash::Hash;
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::Error;
+use crate::listener::Listener;
 use crate::replica::{EditError, Replica};
 use crate::workspace::Workspace;
 
@@ -43,7 +44,7 @@ pub struct Digest {
 
 /// Follows one document; dropping it ends the subscription.
 pub struct Changes {
-    all: broadcast::Receiver<DocumentId>,
+    all: Listener<DocumentId>,
     id: DocumentId,
 }
 
@@ -107,12 +108,12 @@ impl Changes {
     /// Waits for the next change, of this device or another. None once the workspace is closed.
     pub async fn next(&mut self) -> Option<()> {
         loop {
-            match self.all.recv().await {
+            match self.all.heard().await {
                 Ok(id) if id == self.id => return Some(()),
                 Ok(_) => {}
                 // Too many to tell apart: this document may be among them.
-                Err(broadcast::error::RecvError::Lagged(_)) => return Some(()),
-                Err(broadcast::error::RecvError::Closed) => return None,
+                Err(RecvError::Lagged(_)) => return Some(()),
+                Err(RecvError::Closed) => return None,
             }
         }
     }

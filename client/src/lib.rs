@@ -18,6 +18,7 @@ mod error;
 mod history;
 pub mod join;
 pub mod keys;
+mod listener;
 mod membership;
 pub mod presence;
 mod recovery;

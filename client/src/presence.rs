@@ -38,16 +38,16 @@ pub enum Say {
 pub struct Presences {
     own: Option<Presence>,
     counter: u64,
-    /// When what this device shows is to be said; None while it has no socket, or shows nothing and said so.
+    /// When what this device shows is to be said; None while it has no socket, or said that it shows nothing.
     due_ms: Option<u64>,
     /// Nothing is said before.
     from_ms: u64,
     is_live: bool,
     others: BTreeMap<DeviceId, Other>,
-    changed: Vec<DeviceId>,
+    changed: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Other {
     session: u64,
     counter: u64,
@@ -67,7 +67,8 @@ impl Presences {
 
     /// What another device shows, after its signature was checked.
     pub fn heard(&mut self, now_ms: u64, device: DeviceId, session: u64, counter: u64, presence: Presence) {
-        let other = self.others.entry(device).or_default();
+        let new = || Other { session, counter: 0, ended: VecDeque::new(), shows: None };
+        let other = self.others.entry(device).or_insert_with(new);
         if other.ended.contains(&session) || (session == other.session && counter <= other.counter) {
             return;
         }
@@ -76,18 +77,13 @@ impl Presences {
             other.ended.drain(..other.ended.len().saturating_sub(ENDED_MAX));
         }
         (other.session, other.counter) = (session, counter);
-        let is_news = other.shows.as_ref().is_none_or(|(shown, _)| *shown != presence);
+        self.changed |= other.shows.as_ref().is_none_or(|(shown, _)| *shown != presence);
         other.shows = Some((presence, now_ms + PRESENCE_GONE_MS));
-        if is_news {
-            self.changed.push(device);
-        }
     }
 
     /// The server says that a device shows nothing: hiding is all that it could do by this.
     pub fn gone(&mut self, device: DeviceId) {
-        if self.others.get_mut(&device).is_some_and(|other| other.shows.take().is_some()) {
-            self.changed.push(device);
-        }
+        self.changed |= self.others.get_mut(&device).is_some_and(|other| other.shows.take().is_some());
     }
 
     /// One step: whether there is a socket that takes presence, and the time. What is to be said now.
@@ -98,8 +94,8 @@ impl Presences {
         over.into_iter().for_each(|device| self.gone(device));
         if is_live != self.is_live {
             self.is_live = is_live;
-            // A server that has just been reached shows nothing of this device.
-            self.due_ms = self.own.is_some().then_some(now_ms).filter(|_| is_live);
+            // What an earlier socket said may still be shown: the new one says how things are, also that there is nothing.
+            self.due_ms = is_live.then_some(now_ms);
         }
         self.due_ms.filter(|due_ms| *due_ms <= now_ms)?;
         self.from_ms = now_ms + PRESENCE_PAUSE_MS;
@@ -120,8 +116,8 @@ impl Presences {
         self.others.get(&device)?.shows.as_ref().map(|(presence, _)| presence)
     }
 
-    /// Devices that show something else since the last call.
-    pub fn take_changed(&mut self) -> Vec<DeviceId> {
-        std::mem::take(&mut self.changed)
+    /// Whether another device shows something else since the last call.
+    pub const fn take_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.changed, false)
     }
 }

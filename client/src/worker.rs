@@ -39,6 +39,9 @@ pub(crate) struct Shared {
     pub(crate) notices: broadcast::Sender<Notice>,
     pub(crate) changed: broadcast::Sender<DocumentId>,
     pub(crate) told: broadcast::Sender<Arc<Told>>,
+    /// How often another device looked at something else.
+    pub(crate) looks: watch::Sender<u64>,
+    pub(crate) closed: watch::Sender<bool>,
     /// The last thing that went wrong on the way to the server, for people.
     pub(crate) trouble: Mutex<Option<TransportError>>,
 }
@@ -59,6 +62,9 @@ impl Shared {
         }
         if !records.is_empty() {
             let _ = self.told.send(Arc::new(Told::Changed(records)));
+        }
+        if replica.take_looks() {
+            self.looks.send_modify(|looks| *looks += 1);
         }
         let view = replica.view();
         self.view.send_if_modified(|held| std::mem::replace(held, view) != view);
@@ -134,6 +140,7 @@ impl Worker {
                         }
                         self.commands.close();
                         let _ = self.event(Event::Pause).await; // whoever waits for sync looks again
+                        self.shared.closed.send_replace(true);
                         return;
                     }
                 },
@@ -362,9 +369,11 @@ impl Worker {
     }
 
     fn send(&mut self, message: &ClientMessage) {
-        let sent = self.socket.as_ref().is_some_and(|socket| socket.send(message.encode()));
-        if !sent {
-            self.socket = None; // the machine's own timer notices
+        let sent = self.socket.as_ref().is_none_or(|socket| socket.send(message.encode()));
+        // What is shown is said again; on a slow line it must not cost the socket.
+        if !sent && !matches!(message, ClientMessage::Ephemeral { .. }) {
+            self.socket = None;
+            self.request(async { Event::Closed { code: None, retry_after_ms: 0 } });
         }
     }
 }

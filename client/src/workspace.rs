@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::collection::{Collection, Hooks, Record, Told};
 use crate::document::Document;
 use crate::error::Error;
+use crate::listener::Listener;
 use crate::presence::Presence;
 use crate::replica::{Output, Replica};
 use crate::store::{DocumentSchema, LateEdit};
@@ -125,6 +126,8 @@ impl Workspace {
             notices: broadcast::Sender::new(NOTICES_MAX),
             changed: broadcast::Sender::new(NOTICES_MAX),
             told: broadcast::Sender::new(NOTICES_MAX),
+            looks: watch::Sender::new(0),
+            closed: watch::Sender::new(false),
             trouble: Mutex::new(None),
         });
         let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
@@ -237,6 +240,11 @@ impl Workspace {
         self.inner.shared.view.subscribe()
     }
 
+    /// Changes each time another device looks at something else, or away ([`crate::DeviceInfo::looks_at`]).
+    pub fn watch_looks(&self) -> watch::Receiver<u64> {
+        self.inner.shared.looks.subscribe()
+    }
+
     /// What happens from now on: [`Notice`] says what there is and when it comes. Dropping the receiver ends the
     /// subscription; one that lags loses the oldest.
     ///
@@ -258,12 +266,12 @@ impl Workspace {
         self.inner.shared.notices.subscribe()
     }
 
-    pub(crate) fn changed(&self) -> broadcast::Receiver<DocumentId> {
-        self.inner.shared.changed.subscribe()
+    pub(crate) fn changed(&self) -> Listener<DocumentId> {
+        Listener::new(&self.inner.shared.changed, &self.inner.shared.closed)
     }
 
-    pub(crate) fn told(&self) -> broadcast::Receiver<Arc<Told>> {
-        self.inner.shared.told.subscribe()
+    pub(crate) fn told(&self) -> Listener<Arc<Told>> {
+        Listener::new(&self.inner.shared.told, &self.inner.shared.closed)
     }
 
     pub(crate) fn clock(&self) -> Arc<dyn Clock> {
@@ -277,7 +285,7 @@ impl Workspace {
     }
 
     /// What the other devices see from now on that this one's person looks at ([`crate::DeviceInfo::looks_at`],
-    /// [`Notice::Presence`]); None for nothing. It is sealed, stored nowhere, and gone when this device is: the server
+    /// [`Workspace::watch_looks`]); None for nothing. It is sealed, stored nowhere, and gone when this device is: the server
     /// says so when the socket ends, and the others forget it twelve seconds after they heard of it last.
     ///
     /// ```no_run
@@ -335,7 +343,7 @@ impl Workspace {
         self.inner.commands.send(Command::Pause).await.map_err(|_| Error::Closed)
     }
 
-    /// Ends sync and waits for it to end. Clones of this handle still read and edit; they no longer sync.
+    /// Ends sync and waits for it to end; who follows documents, records or queries comes to an end, too. Clones of this handle still read and edit; they no longer sync.
     pub async fn close(self) {
         let _ = self.inner.commands.send(Command::Stop).await;
         let worker = self.inner.worker.lock().take();

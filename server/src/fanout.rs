@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use roost_shared::limits::SOCKETS_PER_DEVICE_MAX;
+use roost_shared::limits::{PRESENCE_GONE_MS, SOCKETS_PER_DEVICE_MAX};
 use roost_shared::{Code, Cursor, DeviceId, LogId, WorkspaceId};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How a workspace stands, as far as its sockets care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,8 +35,9 @@ pub struct Fanout {
 struct Listeners {
     wake: watch::Sender<Wake>,
     sockets: HashMap<DeviceId, usize>,
-    /// The latest of each device that has a socket here and shows something. It is nowhere else.
-    shown: HashMap<DeviceId, Shown>,
+    /// The latest of each device that has a socket here and shows something, and until when: a line that broke in silence
+    /// keeps its socket for long. It is nowhere else.
+    shown: HashMap<DeviceId, (Shown, Instant)>,
 }
 
 /// What a device shows.
@@ -52,7 +55,8 @@ impl Listeners {
         let version = self.wake.borrow().shown + 1;
         let had_any = self.shown.remove(&device).is_some();
         if !presence.is_empty() {
-            self.shown.insert(device, Shown { version, presence: presence.into() });
+            let until = Instant::now() + Duration::from_millis(PRESENCE_GONE_MS);
+            self.shown.insert(device, (Shown { version, presence: presence.into() }, until));
         } else if !had_any {
             return;
         }
@@ -109,12 +113,17 @@ impl Subscription {
         }
     }
 
-    /// What each device shows now, and how often that changed.
-    pub fn shown(&self) -> (u64, Vec<(DeviceId, Shown)>) {
-        let all = self.fanout.listeners.lock();
-        let Some(listeners) = all.get(&self.workspace) else { return (0, Vec::new()) };
-        let shown = listeners.shown.iter().map(|(device, shown)| (*device, shown.clone()));
-        (listeners.wake.borrow().shown, shown.collect())
+    /// What each device shows now, and how often that changed; None if that is not more often than `known`.
+    pub fn shown(&self, known: u64) -> Option<(u64, Vec<(DeviceId, Shown)>)> {
+        let mut all = self.fanout.listeners.lock();
+        let listeners = all.get_mut(&self.workspace)?;
+        let version = listeners.wake.borrow().shown;
+        if version <= known {
+            return None;
+        }
+        let now = Instant::now();
+        listeners.shown.retain(|_, (_, until)| *until > now);
+        Some((version, listeners.shown.iter().map(|(device, (shown, _))| (*device, shown.clone())).collect()))
     }
 }
 

@@ -140,10 +140,8 @@ impl Pump {
     }
 
     fn look_at_shown(&mut self) -> Vec<Effect> {
-        let Some((version, shown)) = self.subscription.as_ref().map(Subscription::shown) else { return Vec::new() };
-        if version == self.shown {
-            return Vec::new();
-        }
+        let news = self.subscription.as_ref().and_then(|subscription| subscription.shown(self.shown));
+        let Some((version, shown)) = news else { return Vec::new() };
         self.shown = version;
         self.session.handle(Event::Shown(shown))
     }

@@ -176,6 +176,9 @@ impl Batch<'_> {
         conflict: &Conflict,
     ) -> Result<(), Error> {
         let (id, key) = (&conflict.record, &conflict.field);
+        if !record::is_newest(self.loro, T::NAME, id.as_str(), &conflict.life) {
+            return Err(CollectionError::MadeAnew { collection: T::NAME.to_owned(), id: id.clone() }.into());
+        }
         if record::read(self.loro, T::NAME, &id.0, &collection.form.fields).is_none() {
             self.restore(collection, id)?;
         }

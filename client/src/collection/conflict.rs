@@ -3,7 +3,7 @@
 use roost_shared::DeviceId;
 use serde_json::Value;
 
-use super::{Collection, CollectionError, Record, RecordId};
+use super::{Collection, CollectionError, Record, RecordId, record};
 use crate::error::Error;
 use crate::store::ConflictRow;
 use crate::workspace::Workspace;
@@ -42,13 +42,15 @@ pub struct Conflict {
     /// Who wrote that, where it is known.
     pub hidden_by: Option<DeviceId>,
     key: i64,
+    /// In which life of the record.
+    pub(super) life: String,
 }
 
 impl From<ConflictRow> for Conflict {
     fn from(row: ConflictRow) -> Self {
         let value = |text: &str| serde_json::from_str(text).unwrap_or_default();
         Self {
-            record: RecordId(row.record),
+            record: RecordId(record::id_of(&row.record).to_owned()),
             kept: value(&row.kept),
             hidden: value(&row.hidden),
             collection: row.collection,
@@ -56,6 +58,7 @@ impl From<ConflictRow> for Conflict {
             kept_by: row.kept_by,
             hidden_by: row.hidden_by,
             key: row.key,
+            life: row.record,
         }
     }
 }
@@ -81,7 +84,8 @@ impl<T: Record> Collection<T> {
         Ok(all)
     }
 
-    /// The value that was hidden shall stand: brings the record back if that was deleted, and writes it.
+    /// The value that was hidden shall stand: brings the record back if that was deleted, and writes it. Refused once the
+    /// record was made anew under its id, which is another record.
     pub fn take_hidden(&self, conflict: &Conflict) -> Result<(), Error> {
         if conflict.collection != T::NAME {
             let (collection, id) = (T::NAME.to_owned(), conflict.record.clone());

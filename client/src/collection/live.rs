@@ -4,17 +4,22 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::broadcast::error::RecvError;
 
 use super::query::Query;
 use super::{Collection, Record, RecordId, Row, read};
 use crate::error::Error;
+use crate::listener::Listener;
 use crate::replica::{CollectionForm, EditError, RecordChange};
 use crate::schema::Schema;
 use crate::store::{Found, Order};
 use crate::workspace::Workspace;
+
+/// After an error, and if nothing changes meanwhile.
+const STALE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What the replica tells of records.
 #[derive(Debug)]
@@ -63,7 +68,7 @@ pub struct Diff<T> {
 /// ```
 pub struct Live<T> {
     query: Query<T>,
-    told: broadcast::Receiver<Arc<Told>>,
+    told: Listener<Arc<Told>>,
     /// The ids of the answer, in its order.
     order: BTreeMap<Key, String>,
     held: HashMap<String, Held>,
@@ -102,7 +107,7 @@ pub enum Change<T> {
 pub struct Changes<T> {
     workspace: Workspace,
     form: Arc<CollectionForm>,
-    told: broadcast::Receiver<Arc<Told>>,
+    told: Listener<Arc<Told>>,
     waiting: std::collections::VecDeque<RecordChange>,
     record: PhantomData<fn() -> T>,
 }
@@ -210,21 +215,25 @@ impl<T: Record> Live<T> {
         self.looked_at
     }
 
-    /// Waits until the answer changes. None once the workspace is closed. After an error it looks at the whole answer again.
+    /// Waits until the answer changes. None once the workspace is closed. After an error it looks at the whole
+    /// answer again: at the next change, or a second later.
     pub async fn next(&mut self) -> Option<Result<Diff<T>, Error>> {
         loop {
-            let diff = if self.is_stale {
-                self.look()
+            let told = if self.is_stale {
+                let told = tokio::time::timeout(STALE_PAUSE, self.told.heard()).await;
+                told.unwrap_or(Err(RecvError::Lagged(0)))
             } else {
-                match self.told.recv().await {
-                    Ok(told) => match self.ids_of(&told) {
-                        Some(ids) if ids.is_empty() => continue,
-                        Some(ids) if self.query.select.limit.is_none() => self.look_at(&ids),
-                        _ => self.look(),
-                    },
-                    Err(RecvError::Lagged(_)) => self.look(),
-                    Err(RecvError::Closed) => return None,
-                }
+                self.told.heard().await
+            };
+            let diff = match told {
+                Err(RecvError::Closed) => return None,
+                Ok(_) if self.is_stale => self.look(),
+                Ok(told) => match self.ids_of(&told) {
+                    Some(ids) if ids.is_empty() => continue,
+                    Some(ids) if self.query.select.limit.is_none() => self.look_at(&ids),
+                    _ => self.look(),
+                },
+                Err(RecvError::Lagged(_)) => self.look(),
             };
             self.is_stale = diff.is_err();
             match diff {
@@ -335,7 +344,7 @@ impl<T: Record> Changes<T> {
                 }
                 continue;
             }
-            match self.told.recv().await {
+            match self.told.heard().await {
                 Ok(told) => match &*told {
                     Told::Changed(changes) => {
                         self.waiting.extend(changes.iter().filter(|change| is_of(change, &self.form)).cloned());

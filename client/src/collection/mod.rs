@@ -103,6 +103,14 @@ pub enum CollectionError {
         /// Which.
         id: RecordId,
     },
+    /// It was deleted and made anew since: what was hidden is of the one before.
+    #[error("record {id} of {collection} was made anew since: what was hidden is of the one before")]
+    MadeAnew {
+        /// Where.
+        collection: String,
+        /// Which.
+        id: RecordId,
+    },
     /// The record and the type do not fit.
     #[error(
         "record {id} of {collection} does not fit its type: {what}; set the field that does not, or delete the record"
@@ -158,6 +166,7 @@ impl CollectionError {
         match self {
             Self::Missing { .. } => "record_missing",
             Self::Exists { .. } => "record_exists",
+            Self::MadeAnew { .. } => "record_made_anew",
             Self::Unreadable { .. } => "record_unreadable",
             Self::NoField { .. } => "field_unknown",
             Self::NotAnObject { .. } => "record_no_object",

@@ -48,6 +48,11 @@ pub(crate) fn read(loro: &LoroDoc, collection: &str, id: &str, fields: &Fields) 
     (!is_deleted(&record)).then(|| fields::read(&record, fields))
 }
 
+/// Whether a record's newest life lies under this key.
+pub(crate) fn is_newest(loro: &LoroDoc, collection: &str, id: &str, life_key: &str) -> bool {
+    newest(&loro.get_map(collection), id).is_some_and(|(life, _)| key(id, life) == life_key)
+}
+
 /// Whether a field is a container of its own, such as a text.
 pub(crate) fn is_container(loro: &LoroDoc, collection: &str, id: &str, field: &str) -> bool {
     let record = newest(&loro.get_map(collection), id);

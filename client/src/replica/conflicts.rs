@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::touched::spans_since;
 use super::{EditError, Replica};
-use crate::collection::record::{DELETED, id_of};
+use crate::collection::record::DELETED;
 use crate::store::{ConflictRow, StoreError};
 use crate::sync::Notice;
 
@@ -197,10 +197,10 @@ fn place_of(loro: &LoroDoc, container: &ContainerID) -> Option<(ContainerID, Opt
     }
 }
 
-/// The collection and the record that a container is, if it is one.
+/// The collection, and the key of the record, that a container is; if it is one.
 fn record_of(loro: &LoroDoc, container: &ContainerID, collections: &[String]) -> Option<(String, String)> {
     let path = loro.get_path_to_container(container)?;
     let [(_, Index::Key(root)), (_, Index::Key(record))] = &path[..] else { return None };
     let collection = collections.iter().find(|name| name.as_str() == &**root)?;
-    Some((collection.clone(), id_of(record).to_owned()))
+    Some((collection.clone(), record.to_string()))
 }

@@ -8,7 +8,6 @@ use roost_shared::wire::message::ClientMessage;
 use super::{Output, Replica};
 use crate::keys::seal;
 use crate::presence::{Presence, Say};
-use crate::sync::Notice;
 
 /// What an app wants shown does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,11 +30,14 @@ impl Replica {
         self.presences.of(device)
     }
 
-    /// After every event, and after [`Replica::show`]: what is to be said, and who shows something else.
+    /// Whether another device shows something else since the last call.
+    pub fn take_looks(&mut self) -> bool {
+        self.presences.take_changed()
+    }
+
+    /// After every event, and after [`Replica::show`]: what is to be said.
     pub fn present(&mut self) -> Option<Output> {
         let say = self.presences.step(self.clock.monotonic_ms(), self.machine.takes_presence());
-        let changed = self.presences.take_changed();
-        self.notices.extend(changed.into_iter().map(|device| Notice::Presence { device }));
         let presence = match say? {
             Say::Nothing => Vec::new(),
             Say::Shows { counter, presence } => self.sealed_presence(counter, &presence)?,
@@ -53,8 +55,8 @@ impl Replica {
         Some(seal::presence(self.ring.get(epoch)?, &self.device, header, &plaintext).into_bytes())
     }
 
-    /// The server says what a device shows. What is not signed by it, or not to be opened, shows nothing: a server can
-    /// hide what a device shows, and make nothing up.
+    /// The server says what a device shows. What is not signed by it, or is of another epoch, shows nothing: a server can
+    /// hide what a device shows, or show what it kept, and make nothing up.
     pub(super) fn presented(&mut self, device: DeviceId, bytes: Vec<u8>) {
         if bytes.is_empty() {
             return self.presences.gone(device);
@@ -70,7 +72,8 @@ impl Replica {
         let roster = self.held().roster();
         roster.scope(device)?;
         let is_own = device == self.device.device_id();
-        if is_own || header.device != device || header.workspace != self.identity.workspace {
+        let is_meant = header.device == device && header.workspace == self.identity.workspace;
+        if is_own || !is_meant || header.epoch != roster.epoch() {
             return None;
         }
         if !sealed.is_signed_by(&roster.member(device)?.key) {

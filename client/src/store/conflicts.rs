@@ -17,7 +17,7 @@ pub struct ConflictRow {
     pub document: DocumentId,
     /// The collection.
     pub collection: String,
-    /// The record.
+    /// The record's key in the document: its id, and which life of it.
     pub record: String,
     /// The field, as it is stored.
     pub field: String,

@@ -209,7 +209,7 @@ impl Machine {
             // Durable; the rows go when their entries are met, which are on their way.
             (Connection::Live, ServerMessage::Appended { id, .. }) => self.outbox.acked(id, now_ms),
             (Connection::Live, ServerMessage::Seen(seen)) => self.saw(now_ms, &seen, past_roots, step),
-            // Presence is not used yet; anything else is from a socket that was given up.
+            // Of a socket that was given up; presence does not come this far.
             _ => {}
         }
     }

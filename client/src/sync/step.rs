@@ -294,11 +294,6 @@ pub enum Notice {
         /// The version whose rewrite they missed.
         version: u32,
     },
-    /// A device looks at something else, or at nothing any more; see [`crate::Workspace::devices`].
-    Presence {
-        /// Which.
-        device: DeviceId,
-    },
     /// Values of records were hidden by another device's; see [`crate::Workspace::conflicts`].
     Conflict {
         /// In which document.

@@ -217,6 +217,17 @@ async fn what_was_written_into_a_deleted_record_is_reported_and_can_be_brought_b
     pair.meet().await;
     let back = other.get(&id).unwrap().unwrap();
     assert_eq!((back.note.as_str(), back.tags), ("green, crisp", vec!["fruit".to_owned()]));
+
+    // A record that was made anew under its id is another one.
+    pair.part().await;
+    other.delete(&id).unwrap();
+    one.update(&id, |food| food.note.push_str(", sweet")).unwrap();
+    pair.meet().await;
+    other.insert_as(&id, &Food { name: "another apple".to_owned(), ..Food::default() }).unwrap();
+    pair.meet().await;
+    let of_note = one.conflicts().unwrap().into_iter().rfind(|conflict| conflict.field == "note").unwrap();
+    assert_eq!(one.take_hidden(&of_note).unwrap_err().code(), "record_made_anew");
+    assert_eq!(one.get(&id).unwrap().unwrap().note, "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

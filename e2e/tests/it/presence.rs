@@ -4,11 +4,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use roost::json::json;
-use roost::{DeviceId, Notice, Presence, Roost, Scope, Sharing, Workspace};
+use roost::{DeviceId, Presence, Roost, Scope, Sharing, Workspace};
 use roost_e2e::live::log::hits;
-use roost_e2e::live::process::Server;
+use roost_e2e::live::process::{Device, Server};
+use roost_e2e::live::speaker::{Speaker, next};
+use roost_shared::limits::PRESENCE_GONE_MS;
+use roost_shared::wire::message::{ClientMessage, ServerMessage};
 use tokio::runtime::Runtime;
-use tokio::sync::broadcast::Receiver;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CANARY: &str = "canary-of-the-cake-recipe";
@@ -37,14 +39,17 @@ fn looks_at(workspace: &Workspace, device: DeviceId) -> Option<Presence> {
     workspace.devices().into_iter().find(|found| found.id == device).unwrap().looks_at
 }
 
-/// Waits until `workspace` sees that `device` looks at this; each change is an event.
-async fn sees(events: &mut Receiver<Notice>, workspace: &Workspace, device: DeviceId, wanted: Option<Presence>) {
+/// Waits until `workspace` sees that `device` looks at this.
+async fn sees(workspace: &Workspace, device: DeviceId, wanted: Option<Presence>) {
+    let mut looks = workspace.watch_looks();
     let waiting = async {
         while looks_at(workspace, device) != wanted {
-            while events.recv().await.unwrap() != (Notice::Presence { device }) {}
+            looks.changed().await.unwrap();
         }
     };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("it is seen");
+    // What nobody says any more is over after a while: here, someone says so before.
+    let patience = if wanted.is_none() { Duration::from_millis(PRESENCE_GONE_MS / 2) } else { PATIENCE };
+    tokio::time::timeout(patience, waiting).await.expect("it is seen");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,37 +58,67 @@ async fn what_a_device_looks_at_is_shown_and_gone_with_its_socket() {
     let data_dir = dir.path().join("server");
     let server = Server::start(&data_dir, &[]);
     let (process, laptop, phone) = two(dir.path(), &server).await;
-    let (mut events, one) = (phone.events(), laptop.device());
+    let one = laptop.device();
     let cakes = laptop.document("cakes").unwrap().id();
     laptop.show(Some(Presence { document: Some(cakes), ..line(1) })).unwrap();
-    sees(&mut events, &phone, one, Some(Presence { document: Some(cakes), ..line(1) })).await;
+    sees(&phone, one, Some(Presence { document: Some(cakes), ..line(1) })).await;
     assert_eq!(looks_at(&laptop, one), None, "of itself a device needs no news");
     // As fast as a person scrolls: the latest arrives.
     (2..200).for_each(|number| laptop.show(Some(line(number))).unwrap());
-    sees(&mut events, &phone, one, Some(line(199))).await;
+    sees(&phone, one, Some(line(199))).await;
     laptop.show(None).unwrap();
-    sees(&mut events, &phone, one, None).await;
+    sees(&phone, one, None).await;
 
-    // Who comes later sees what is shown, without waiting for it to be said again; who leaves is gone.
+    // Who comes later sees what is shown; who leaves is gone.
+    phone.pause().await.unwrap();
     laptop.show(Some(line(3))).unwrap();
-    sees(&mut events, &phone, one, Some(line(3))).await;
+    phone.resume().await.unwrap();
+    sees(&phone, one, Some(line(3))).await;
     phone.show(Some(line(4))).unwrap();
-    let mut heard = laptop.events();
-    sees(&mut heard, &laptop, phone.device(), Some(line(4))).await;
+    sees(&laptop, phone.device(), Some(line(4))).await;
     laptop.pause().await.unwrap();
-    sees(&mut events, &phone, one, None).await;
+    sees(&phone, one, None).await;
     laptop.resume().await.unwrap();
-    sees(&mut events, &phone, one, Some(line(3))).await;
+    sees(&phone, one, Some(line(3))).await;
 
     let wanted = [CANARY.as_bytes().to_vec(), b"RSTP".to_vec()];
     assert_eq!(hits(&data_dir, &wanted), 0, "neither in clear nor sealed is it kept");
     // Its process dies without a word.
     let died = Instant::now();
     process.shutdown_background();
-    sees(&mut events, &phone, one, None).await;
+    sees(&phone, one, None).await;
     println!("figure: what a device looks at was gone {:?} after its process died", died.elapsed());
     drop(laptop);
     phone.close().await;
     assert!(server.terminate());
     assert_eq!(hits(&data_dir, &wanted), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_device_shows_too_fast_is_passed_on_at_a_pace_the_latest_at_last() {
+    const SAID: usize = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, other) = crate::kills::two_devices(dir.path(), &server.address());
+    other.ok(&["sync"]);
+    let speaker = |device: &Device| Speaker::of(device.dir()).unwrap();
+    let (one, other) = (speaker(&one), speaker(&other));
+    let (ours, theirs) = (one.token(&server.address()).await.unwrap(), other.token(&server.address()).await.unwrap());
+    let speaking = one.connect(&server.address(), &ours).await.unwrap();
+    let mut hearing = other.connect(&server.address(), &theirs).await.unwrap();
+    for number in 0..SAID {
+        let said = ClientMessage::Ephemeral { presence: vec![u8::try_from(number).unwrap(); 4] }.encode();
+        while !speaking.send(said.clone()) {
+            tokio::task::yield_now().await; // its queue is full
+        }
+    }
+    let mut heard = Vec::new();
+    while heard.last() != Some(&(SAID - 1)) {
+        if let ServerMessage::Ephemeral { device, presence } = next(&mut hearing).await.unwrap() {
+            assert_eq!(device, one.keys.device_id());
+            heard.push(usize::from(presence[0]));
+        }
+    }
+    println!("figure: of {SAID} presences said at once {} were passed on", heard.len());
+    assert!(heard.is_sorted() && heard.len() < SAID / 2, "{heard:?}");
 }

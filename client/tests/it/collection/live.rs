@@ -169,6 +169,20 @@ async fn after_an_error_it_misses_nothing() {
     assert_eq!(ids(&next(&mut all).await.changed), ["a", "b"]);
 }
 
+#[tokio::test]
+async fn who_follows_comes_to_an_end_when_the_workspace_is_closed() {
+    let (_dir, workspace, todos) = todos().await;
+    let (mut all, mut changes) = (todos.query().watch().unwrap(), todos.changes());
+    let mut document = workspace.document(Todo::DOCUMENT).unwrap().changes();
+    let bread = todos.insert(&todo("bread", None)).unwrap();
+    workspace.close().await; // other handles are still there
+    assert_eq!(next(&mut all).await.added[0].id, bread, "first what was told before");
+    assert!(all.next().await.is_none());
+    assert!(matches!(changes.next().await, Some(Change::Added(_))));
+    assert_eq!(changes.next().await, None);
+    assert!(document.next().await.is_some() && document.next().await.is_none());
+}
+
 /// From now on the tables of the workspace take no record with this word in it.
 fn refuse_poison(dir: &TempDir) {
     let file = std::fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.path());

@@ -4,14 +4,14 @@ use roost::Presence;
 use roost::json::json;
 use roost::keys::{EpochKey, KeyPair, seal};
 use roost::replica::Output;
-use roost::sync::{Event, Notice};
+use roost::sync::Event;
 use roost_shared::limits::PRESENCE_STATE_MAX;
 use roost_shared::presence::{PresenceHeader, encode_state};
-use roost_shared::roster::Scope;
+use roost_shared::roster::{Scope, Status, WRAP_LEN};
 use roost_shared::wire::message::{CAPABILITY_PRESENCE, ClientMessage, ServerMessage, Welcome};
 
 use super::bench::Bench;
-use crate::machine::world::{Team, TestLog};
+use crate::machine::world::{Team, TestLog, entries};
 
 fn line(number: u64) -> Presence {
     Presence { document: None, state: json!({ "line": number }) }
@@ -36,15 +36,17 @@ fn said(outputs: impl IntoIterator<Item = Output>) -> Vec<Vec<u8>> {
     said.collect()
 }
 
-fn two() -> (Team, Bench, Bench) {
+fn two() -> (Team, TestLog, Bench, Bench) {
     let team = Team::of(&[Scope::Read]);
     let mut log = TestLog::of(&team, 1);
     let (mut one, mut other) = (Bench::new(&team, 0, log.id), Bench::new(&team, 1, log.id));
     one.sync(&mut log);
     other.sync(&mut log);
-    connect(&mut one, &log);
-    connect(&mut other, &log);
-    (team, one, other)
+    for device in [&mut one, &mut other] {
+        assert_eq!(said(connect(device, &log)), [Vec::<u8>::new()], "it shows nothing");
+        device.clock.pass(1_000);
+    }
+    (team, log, one, other)
 }
 
 fn hear(bench: &mut Bench, team: &Team, n: usize, presence: Vec<u8>) -> Option<Presence> {
@@ -55,13 +57,12 @@ fn hear(bench: &mut Bench, team: &Team, n: usize, presence: Vec<u8>) -> Option<P
 
 #[test]
 fn what_one_shows_the_other_sees() {
-    let (team, mut one, mut other) = two();
+    let (team, _, mut one, mut other) = two();
     other.replica.show(Some(line(1))).unwrap();
     let [bytes] = &said(other.replica.present())[..] else { panic!("it is said") };
-    other.replica.take_notices();
-    one.replica.take_notices();
+    assert!(!one.replica.take_looks());
     assert_eq!(hear(&mut one, &team, 1, bytes.clone()), Some(line(1)), "a reader shows what it looks at, too");
-    assert_eq!(one.replica.take_notices(), [Notice::Presence { device: team.id(1) }]);
+    assert!(one.replica.take_looks() && !one.replica.take_looks());
     assert!(!bytes.windows(4).any(|window| window == b"line"), "and the server sees nothing of it");
     other.replica.show(None).unwrap();
     other.clock.pass(1_000);
@@ -73,10 +74,9 @@ fn what_one_shows_the_other_sees() {
 
 #[test]
 fn a_new_socket_is_told_and_a_server_without_presence_is_not() {
-    let (team, mut one, _) = two();
+    let (_, log, mut one, _) = two();
     one.replica.show(Some(line(1))).unwrap();
     assert_eq!(said(one.replica.present()).len(), 1);
-    let log = TestLog::of(&team, 1);
     assert_eq!(said(connect(&mut one, &log)).len(), 1);
     one.clock.pass(1_000_000);
     one.replica.handle(Event::Pause).unwrap();
@@ -90,11 +90,11 @@ fn a_new_socket_is_told_and_a_server_without_presence_is_not() {
 
 #[test]
 fn nothing_is_made_up() {
-    let (team, mut one, mut other) = two();
+    let (team, _, mut one, mut other) = two();
     other.replica.show(Some(line(1))).unwrap();
     let good = said(other.replica.present()).remove(0);
     let mut forged: Vec<(&str, Vec<u8>)> = Vec::new();
-    for (at, what) in [(8, "another epoch"), (12, "another workspace"), (28, "another device"), (59, "a later counter")]
+    for (at, what) in [(8, "another epoch"), (12, "another workspace"), (28, "another device"), (58, "a later counter")]
     {
         let mut bytes = good.clone();
         bytes[at] ^= 1;
@@ -104,7 +104,7 @@ fn nothing_is_made_up() {
     let key = ring.get(team.epoch()).unwrap();
     let by = |keys: &KeyPair, key: &EpochKey| {
         let header = PresenceHeader {
-            epoch: team.epoch(),
+            epoch: key.epoch(),
             workspace: team.workspace(),
             device: team.id(1),
             session: 99,
@@ -114,6 +114,8 @@ fn nothing_is_made_up() {
         let plaintext = encode_state(None, &json!({ "line": 2 }).to_string()).unwrap();
         seal::presence(key, keys, header, &plaintext).into_bytes()
     };
+    let of_before = ring.get(team.epoch() - 1).unwrap();
+    forged.push(("of the epoch before", by(&team.keys(1), of_before)));
     forged.push(("signed by another device", by(&team.keys(0), key)));
     forged.push(("under another key", by(&team.keys(1), &EpochKey::new(team.workspace(), team.epoch(), [9; 32]))));
     forged.push(("not of this kind", vec![1; 500]));
@@ -125,4 +127,17 @@ fn nothing_is_made_up() {
     assert_eq!(hear(&mut one, &team, 1, by(&team.keys(1), key)), Some(line(2)), "what it did sign is shown");
     assert_eq!(hear(&mut one, &team, 1, good), Some(line(2)), "and not what it showed before");
     assert_eq!(hear(&mut one, &team, 1, Vec::new()), None, "a server can hide");
+}
+
+#[test]
+fn who_was_sent_away_shows_nothing() {
+    let (mut team, mut log, mut one, mut other) = two();
+    other.replica.show(Some(line(1))).unwrap();
+    let said = said(other.replica.present()).remove(0);
+    team.change(1, |device| (device.status, device.wrap) = (Status::Revoked, [0; WRAP_LEN]));
+    let from = log.tail();
+    log.record(&team.last_record());
+    one.replica.message(&entries(log.page(from)).encode()).unwrap();
+    assert_eq!(one.replica.held().roster().scope(team.id(1)), None);
+    assert_eq!(hear(&mut one, &team, 1, said), None);
 }
