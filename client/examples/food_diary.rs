@@ -19,7 +19,7 @@ use roost::schema::{Derive, Rewrite, Schema, View};
 use roost::{Collection, Error, Fields, Merge, Record, RecordId, Roost, Scope, Sharing, Workspace};
 use serde::{Deserialize, Serialize};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ async fn main() -> ExitCode {
 async fn app() -> Result<String, Problem> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
     let mut release = 2;
-    if arguments.first().is_some_and(|first| first == "--release") {
+    if arguments.len() > 1 && arguments[0] == "--release" {
         release = arguments.drain(..2).next_back().unwrap_or_default().parse()?;
     }
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();

@@ -17,7 +17,7 @@ use std::time::Duration;
 use roost::loro::{LoroDoc, LoroError, LoroResult, LoroText, LoroTree, TreeID, UpdateOptions};
 use roost::{Document, Roost, Scope, Sharing, Workspace};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 type Problem = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]

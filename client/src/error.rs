@@ -25,11 +25,12 @@ pub enum Error {
     /// with the app of before.
     #[error(transparent)]
     Migration(#[from] MigrationError),
-    /// A step of the app's schema took longer than the schema's patience.
+    /// The steps of the app's schema on this document took longer than the schema's patience. What still runs of them is
+    /// not saved; until it ends the file is locked.
     #[error(
-        "a migration was not done in time: nothing is lost; raise the schema's patience, or make its steps cheaper, and open again"
+        "{0} was not migrated in time: nothing is lost; raise the schema's patience, or make the steps for it cheaper, and open again"
     )]
-    MigrationTimedOut,
+    MigrationTimedOut(String),
     /// The schema as it was declared.
     #[error(transparent)]
     Schema(#[from] SchemaError),
@@ -39,6 +40,11 @@ pub enum Error {
     /// The document never was at this version, as far as this device knows.
     #[error(transparent)]
     Version(#[from] VersionError),
+    /// The version is from before a rewrite of the document.
+    #[error(
+        "version {0} is from before this document was rewritten for a newer app: read it, and bring over what is wanted"
+    )]
+    OldSchema(String),
     /// An edit or a look at a document.
     #[error(transparent)]
     Edit(#[from] EditError),
@@ -110,7 +116,8 @@ impl Error {
             Self::Collection(error) => error.code(),
             Self::Presence(_) => "presence_too_large",
             Self::Version(_) => "version_unknown",
-            Self::MigrationTimedOut => Fault::TimedOut.code(),
+            Self::OldSchema(_) => "version_old_schema",
+            Self::MigrationTimedOut(_) => Fault::TimedOut.code(),
             Self::Schema(_) => "schema_malformed",
             Self::Edit(EditError::Behind { .. }) => "behind_schema",
             Self::Edit(EditError::PeerChanged) => "peer_changed",

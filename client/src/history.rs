@@ -9,6 +9,8 @@ use serde_json::Value;
 
 use crate::document::Document;
 use crate::error::Error;
+use crate::replica::without_schema;
+use crate::schema::gate;
 
 /// A document at one moment: the last operations it held then. As text, such as `12@8803753769984728251`, to be kept or
 /// handed on; any device that holds the operations knows what it means.
@@ -138,9 +140,13 @@ impl Document {
     }
 
     /// Makes it what it was, by an edit that takes back what came since: it travels like any other, and can be undone.
+    /// Refused for a version from before a rewrite, whose content this app looks for elsewhere.
     pub fn restore(&self, version: &Version) -> Result<(), Error> {
-        self.knows(version)?;
-        self.edit(|loro| loro.revert_to(&version.0))
+        let then = self.fork_at(version)?;
+        if self.read(|loro| gate::rewrites(loro) != gate::rewrites(&then))? {
+            return Err(Error::OldSchema(version.to_string()));
+        }
+        self.edit(|loro| loro.apply_diff(without_schema(&loro.diff(&loro.oplog_frontiers(), &version.0)?)))
     }
 
     fn fork_at(&self, version: &Version) -> Result<LoroDoc, Error> {

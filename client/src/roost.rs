@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use roost_shared::{LogId, WorkspaceId};
 
 use crate::clock::{Clock, SystemClock};
@@ -178,11 +179,14 @@ impl Roost {
         }
         let (roost, store) = (self.clone(), self.store(id)?);
         let patience = self.settings.schema.patience_at_most();
-        let given_up = Arc::new(AtomicBool::new(false));
-        let is_given_up = Arc::clone(&given_up);
+        let (given_up, last) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(String::new())));
+        let (is_given_up, told_last) = (Arc::clone(&given_up), Arc::clone(&last));
         let opened = tokio::task::spawn_blocking(move || {
             let settings = &roost.settings;
             let mut watch = |progress: Progress| {
+                if let Progress::Document { name, .. } = &progress {
+                    told_last.lock().clone_from(name);
+                }
                 if let Some(told) = &settings.progress {
                     told(progress);
                 }
@@ -193,7 +197,7 @@ impl Roost {
         // A step that hangs keeps nobody waiting; when it ends after all, what it did is not saved.
         let Ok(opened) = tokio::time::timeout(patience, opened).await else {
             given_up.store(true, Ordering::Relaxed);
-            return Err(Error::MigrationTimedOut);
+            return Err(Error::MigrationTimedOut(last.lock().clone()));
         };
         let mut replica = opened.map_err(|_| Error::Closed)??.ok_or_else(none)?;
         replica.poll_every(self.settings.polling.map(|every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX)));

@@ -78,6 +78,8 @@ pub(crate) enum Command {
     /// These outputs came of something a handle did.
     Outputs(Vec<Output>),
     Start,
+    /// Not at the next time to poll: now.
+    Hurry,
     Pause,
     Stop,
 }
@@ -130,7 +132,10 @@ impl Worker {
             let until_wake = self.until_wake();
             let done = tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(Command::Poke) => self.drive(|replica| Ok(Vec::from_iter(replica.present()))).await,
+                    Some(Command::Poke) if self.is_resting => continue,
+                    Some(Command::Poke) => self.poked().await,
+                    Some(Command::Hurry) if self.shared.replica.lock().is_running() => self.event(Event::Start).await,
+                    Some(Command::Hurry) => Ok(()),
                     Some(Command::Outputs(outputs)) => self.drive(|_| Ok(outputs)).await,
                     Some(Command::Start) => self.event(Event::Start).await,
                     Some(Command::Pause) => self.event(Event::Pause).await,
@@ -194,6 +199,18 @@ impl Worker {
             .chain(self.renew_at_ms)
             .min()
             .map_or(IDLE, |at_ms| Duration::from_millis(at_ms.saturating_sub(self.shared.clock.monotonic_ms())))
+    }
+
+    /// Nobody is told that nothing was to be done.
+    async fn poked(&mut self) -> Result<(), StoreError> {
+        let (said, has_work) = {
+            let mut replica = self.shared.replica.lock();
+            (replica.present(), replica.has_work())
+        };
+        if said.is_none() && !has_work {
+            return Ok(());
+        }
+        self.drive(|_| Ok(Vec::from_iter(said))).await
     }
 
     async fn event(&mut self, event: Event) -> Result<(), StoreError> {

@@ -306,6 +306,8 @@ impl Workspace {
 
     /// Waits until everything here is durable on the server and everything there is here.
     pub async fn wait_synced(&self, timeout: Duration) -> Result<(), Error> {
+        // Who polls comes by at once, rather than when it is time.
+        self.inner.commands.send(Command::Hurry).await.map_err(|_| Error::Closed)?;
         self.wait_until(timeout, |status| status.synced).await
     }
 
@@ -329,8 +331,13 @@ impl Workspace {
 
     /// Syncs in the background from now on, also after a restart.
     pub async fn resume(&self) -> Result<(), Error> {
+        self.is_open()?;
         self.with(|replica| replica.set_paused(false))?;
         self.start_sync().await
+    }
+
+    fn is_open(&self) -> Result<(), Error> {
+        if self.inner.commands.is_closed() { Err(Error::Closed) } else { Ok(()) }
     }
 
     pub(crate) async fn start_sync(&self) -> Result<(), Error> {
@@ -339,6 +346,7 @@ impl Workspace {
 
     /// Stops syncing until [`Workspace::resume`], also after a restart. Edits go on, and are kept.
     pub async fn pause(&self) -> Result<(), Error> {
+        self.is_open()?;
         self.with(|replica| replica.set_paused(true))?;
         self.inner.commands.send(Command::Pause).await.map_err(|_| Error::Closed)
     }

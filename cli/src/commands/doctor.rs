@@ -1,8 +1,8 @@
 //! Whether everything on this device is in order: each document is loaded, and what was put aside is counted.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::documents::with_schemas;
+use super::documents::{schema_of, with_schemas};
 use super::offline;
 use crate::args::Cli;
 use crate::output::{Failure, Output};
@@ -45,12 +45,4 @@ pub async fn doctor(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let what =
         "not everything is in order: see above; what was put aside is kept in the file, do not delete this folder";
     Err(Failure::attention("not_well", what))
-}
-
-fn schema_of(document: &Value) -> String {
-    match (&document["schema"], &document["reader_min"]) {
-        (schema, _) if *schema == json!(0) => String::new(),
-        (schema, reader_min) if *reader_min == json!(0) => format!(", schema {schema}"),
-        (schema, reader_min) => format!(", schema {schema}, needs {reader_min}"),
-    }
 }

@@ -28,11 +28,21 @@ fn list(documents: &[(DocumentId, String)]) -> Vec<Value> {
 /// The same, with the schema version of the newest app that wrote each, and the lowest that may read it.
 pub fn with_schemas(documents: &[(DocumentId, String)], schemas: &[(DocumentId, DocumentSchema)]) -> Vec<Value> {
     let mut listed = list(documents);
-    for (object, (_, schema)) in listed.iter_mut().zip(schemas) {
+    for (object, (id, _)) in listed.iter_mut().zip(documents) {
+        let schema = schemas.iter().find(|(other, _)| other == id).map(|(_, schema)| *schema).unwrap_or_default();
         object["schema"] = json!(schema.written);
         object["reader_min"] = json!(schema.reader_min);
     }
     listed
+}
+
+/// The same for people; nothing for a document of an app without a schema.
+pub fn schema_of(document: &Value) -> String {
+    match (&document["schema"], &document["reader_min"]) {
+        (schema, _) if *schema == json!(0) => String::new(),
+        (schema, reader_min) if *reader_min == json!(0) => format!(", schema {schema}"),
+        (schema, reader_min) => format!(", schema {schema}, needs {reader_min}"),
+    }
 }
 
 pub async fn get(cli: &Cli, document: &str, path: Option<&str>) -> Result<(), Failure> {

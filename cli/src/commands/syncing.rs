@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::devices::{object_of, seen_of};
-use super::documents::with_schemas;
+use super::documents::{schema_of, with_schemas};
 use super::online;
 use crate::args::Cli;
 use crate::output::{Failure, Output};
@@ -123,6 +123,7 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let (id, device, scope, server) = (workspace.id(), workspace.device(), workspace.scope(), workspace.server());
     let code = workspace.compare_code();
     workspace.close().await;
+    let listed = with_schemas(&documents, &schemas);
     let described: Vec<Value> = devices.iter().filter(|device| device.name.is_some()).map(object_of).collect();
     let object = json!({
         "workspace": id,
@@ -141,7 +142,7 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
         "diverged": status.diverged,
         "compare_code": code,
         "late_edits": status.late_edits,
-        "documents": with_schemas(&documents, &schemas),
+        "documents": listed,
         "devices": described,
     });
     let mut text = format!("workspace {id} on {server}\n{}\ncompare code {code}", line_of(&status));
@@ -149,6 +150,12 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
         let name = device.name.as_deref().unwrap_or_default();
         let seen = seen_of(device);
         text.push_str(&format!("\ndevice {} {name} {:?} {:?}{seen}", device.id, device.scope, device.status));
+    }
+    for (document, (_, name)) in listed.iter().zip(&documents) {
+        text.push_str(&format!("\ndocument {name}{}", schema_of(document)));
+    }
+    if status.late_edits > 0 {
+        text.push_str(&format!("\n{} edits missed a rewrite: the app shows them", status.late_edits));
     }
     output.print(&object, text);
     judge(&status)

@@ -231,7 +231,12 @@ impl<T: Record> Live<T> {
                 Ok(told) => match self.ids_of(&told) {
                     Some(ids) if ids.is_empty() => continue,
                     Some(ids) if self.query.select.limit.is_none() => self.look_at(&ids),
-                    _ => self.look(),
+                    Some(ids) => match self.is_within(&ids) {
+                        Ok(false) => continue,
+                        Ok(true) => self.look(),
+                        Err(error) => Err(error),
+                    },
+                    None => self.look(),
                 },
                 Err(RecvError::Lagged(_)) => self.look(),
             };
@@ -256,14 +261,30 @@ impl<T: Record> Live<T> {
         }
     }
 
-    /// Looks at some records: whether they belong to the answer, and where.
-    fn look_at(&mut self, ids: &[String]) -> Result<Diff<T>, Error> {
+    /// Whether any of these records is in the limited answer, or comes before its end.
+    fn is_within(&mut self, ids: &[String]) -> Result<bool, Error> {
+        let is_full = self.query.select.limit.is_some_and(|limit| self.held.len() >= limit);
+        if !is_full || ids.iter().any(|id| self.held.contains_key(id)) {
+            return Ok(true);
+        }
+        self.looked_at += ids.len() as u64;
+        let found = self.found(ids)?.into_iter().filter_map(|(_, found)| found);
+        let last = self.order.last_key_value().map(|(last, _)| last);
+        Ok(found.map(|found| key(&self.query.select.order, &found)).any(|key| last.is_none_or(|last| key < *last)))
+    }
+
+    fn found(&self, ids: &[String]) -> Result<Vec<(String, Option<Found>)>, Error> {
         let (Collection { workspace, form, table, .. }, select) = (&self.query.collection, &self.query.select);
-        let found = workspace.with(|replica| {
+        Ok(workspace.with(|replica| {
             let store = replica.followed(form.document)?;
             let one = |id: &String| Ok((id.clone(), store.select_one(*table, select, id)?));
             ids.iter().map(one).collect::<Result<Vec<_>, EditError>>()
-        })?;
+        })?)
+    }
+
+    /// Looks at some records: whether they belong to the answer, and where.
+    fn look_at(&mut self, ids: &[String]) -> Result<Diff<T>, Error> {
+        let found = self.found(ids)?;
         self.looked_at += ids.len() as u64;
         self.compare(found)
     }

@@ -3,14 +3,14 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use loro::{LoroDoc, VersionVector};
+use loro::{ContainerID, IdSpan, Index, LoroDoc, VersionVector};
 use roost_shared::DocumentId;
 use roost_shared::roster::Scope;
 
 use super::contain::{Broken, Refusal, contained};
-use super::touched::{Touched, spans_since, touch, touched_since};
+use super::touched::{Touched, spans_since, touched_since};
 use super::{EditError, Replica};
-use crate::schema::{Failed, Fault, MigrationError, Progress, Rewrite, Schema, derive, gate};
+use crate::schema::{Failed, Fault, MigrationError, Progress, Rewrite, Schema, derive, gate, is_computed};
 use crate::store::{LateEdit, StoreError};
 use crate::sync::Notice;
 
@@ -38,8 +38,11 @@ impl Replica {
     /// At the opening: whatever is pending, before anyone else sees the documents.
     pub(super) fn migrate(&mut self, watch: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Result<(), OpenError> {
         let version = self.schema.number();
+        if version == 0 {
+            return Ok(()); // it migrates nothing, and leaves the backup of an app that does
+        }
         self.store.forget_migrating(version)?;
-        if version == 0 || self.scope() != Some(Scope::ReadWrite) || self.ring.first().is_none() {
+        if self.scope() != Some(Scope::ReadWrite) || self.ring.first().is_none() {
             return Ok(());
         }
         let due = self.store.due(version)?;
@@ -60,9 +63,13 @@ impl Replica {
         }
         let of = wanted.len();
         for (done, (id, name)) in wanted.into_iter().enumerate() {
-            let progress = Progress::Document { name: name.clone(), done, of };
+            let mut tell = |done| watch(Progress::Document { name: name.clone(), done, of });
+            if tell(done).is_break() {
+                let step = "begin".to_owned();
+                return Err(MigrationError { document: name.clone(), version, step, fault: Fault::TimedOut }.into());
+            }
             self.find_late(id, &name, &VersionVector::default())?;
-            match self.migrate_document(id, &name, None, &mut || watch(progress.clone())) {
+            match self.migrate_document(id, &name, None, &mut || tell(done + 1)) {
                 // What an older app wrote since, or what does not load, keeps nobody from the rest.
                 Err(OpenError::Migration(error))
                     if matches!(error.fault, Fault::Unreadable(_))
@@ -175,7 +182,14 @@ impl Replica {
         if version == 0 || self.scope() != Some(Scope::ReadWrite) {
             return Ok(());
         }
-        for id in self.store.due(version)? {
+        let due = self.store.due(version)?;
+        // Where the opening could not migrate: for want of a key, of the list of documents, or of leave to write.
+        let is_newer = !due.is_empty() && self.store.migrated()? < version;
+        if is_newer && let Err(error) = self.store.begin_migrating(version) {
+            tracing::error!(%error, "nothing is migrated without a backup");
+            return Ok(());
+        }
+        for id in due {
             let Some(name) = self.name_of(id)? else { continue };
             let waits = self.rewrites.contains(&id) && self.store.document_schema(id)?.migrated > 0;
             if self.schema.concerns(&name) && !waits {
@@ -185,7 +199,7 @@ impl Replica {
                 self.follow_changes(id, true)?;
             }
         }
-        Ok(())
+        if is_newer { self.store.end_migrating(version) } else { Ok(()) }
     }
 
     fn tell(&mut self, id: DocumentId, done: Result<(), OpenError>) -> Result<(), StoreError> {
@@ -250,7 +264,8 @@ impl Replica {
     pub(super) fn give_up(&mut self, id: DocumentId, error: &MigrationError) {
         tracing::error!(%error, "the document is as it was");
         self.rewrites.remove(&id);
-        self.notices.push(Notice::NotMigrated { document: id, version: error.version, code: error.fault.code() });
+        let (version, code, what) = (error.version, error.fault.code(), error.to_string());
+        self.notices.push(Notice::NotMigrated { document: id, version, code, what });
     }
 }
 
@@ -278,13 +293,25 @@ fn late(loro: &LoroDoc, step: &Rewrite, done: &gate::Done, before: &VersionVecto
     if before.get(&done.peer).is_some() {
         known.merge(before); // what came before was looked at when it came
     }
-    let missed = spans_since(loro, &known).into_iter().filter(|span| span.peer != done.peer);
-    let touches = |span: &loro::IdSpan| {
-        let mut touched = Touched::new();
-        touch(loro, *span, &mut touched);
-        step.roots().iter().any(|root| touched.contains_key(root))
+    // What was computed from an edit that missed it is told with that edit.
+    let missed = spans_since(loro, &known).into_iter();
+    let missed = missed.filter(|span| span.peer != done.peer && !is_computed(span.peer));
+    missed.filter_map(|span| Some((span.peer, last_within(loro, span, step.roots())?))).collect()
+}
+
+/// Up to which operation a span writes into these roots; None if it does not. What the peer writes elsewhere later is no
+/// news of them.
+fn last_within(loro: &LoroDoc, span: IdSpan, roots: &[String]) -> Option<i32> {
+    let changes = loro.export_json_in_id_span(span);
+    let ops: Vec<_> = changes.iter().flat_map(|change| &change.ops).collect();
+    let ends = ops.iter().skip(1).map(|op| op.counter).chain([span.counter.end]);
+    let is_within = |container: &ContainerID| {
+        let path = loro.get_path_to_container(container);
+        path.is_some_and(
+            |path| matches!(path.first(), Some((_, Index::Key(root))) if roots.iter().any(|own| **own == **root)),
+        )
     };
-    missed.filter(touches).map(|span| (span.peer, span.counter.end)).collect()
+    ops.iter().zip(ends).filter(|(op, _)| is_within(&op.container)).map(|(_, end)| end).max()
 }
 
 pub(super) fn fault_of(refusal: Refusal) -> Fault {

@@ -41,6 +41,7 @@ pub use self::membership::MembershipError;
 pub use self::migrate::OpenError;
 pub use self::output::Output;
 pub use self::presence::PresenceTooLarge;
+pub(crate) use self::undo::without_schema;
 use crate::clock::Clock;
 use crate::keys::KeyPair;
 use crate::keys::link::Invite;
@@ -371,6 +372,11 @@ impl Replica {
     /// What this device may do.
     pub fn scope(&self) -> Option<Scope> {
         self.held().roster().scope(self.device.device_id())
+    }
+
+    /// Whether it syncs, or would if it could.
+    pub const fn is_running(&self) -> bool {
+        self.is_running
     }
 
     /// The app's schema.

@@ -12,7 +12,7 @@ use roost_shared::DocumentId;
 
 use super::touched::spans_since;
 use super::{EditError, Replica};
-use crate::schema::is_computed;
+use crate::schema::{gate, is_computed};
 use crate::store::{StoreError, Turn};
 
 /// Whether an edit is one that the app may take back.
@@ -93,9 +93,9 @@ impl Replica {
 fn take_back(loro: &LoroDoc, edit: &Turn, later: &[Turn], theirs: &[IdSpan]) -> LoroResult<()> {
     let inner = loro.inner();
     let back = inner.diff(&edit.after, &edit.before)?;
-    if theirs.is_empty() {
+    if theirs.is_empty() && is_all(edit, later, &loro.oplog_frontiers()) {
         // What this device did since, it has taken back.
-        return loro.apply_diff(back.into());
+        return loro.apply_diff(without_schema(&back.into()));
     }
     // From where the edit ended to now: this device's turns, which come in pairs, and what others wrote between them. That
     // is carried past the turns that were open when it came, to stand where the edit ended.
@@ -127,9 +127,26 @@ fn take_back(loro: &LoroDoc, edit: &Turn, later: &[Turn], theirs: &[IdSpan]) -> 
     }
     carry(&mut open, at, &loro.oplog_frontiers())?;
     let Some(back) = open.into_iter().next().and_then(|edit| edit.back) else { return Ok(()) };
-    let (rest, marks) = Theirs::of(loro, theirs).spared_by(loro, &back.into());
+    let (rest, marks) = Theirs::of(loro, theirs).spared_by(loro, &without_schema(&back.into()));
     loro.apply_diff(rest)?;
     loro.apply_diff(marks)
+}
+
+/// Whether nothing came since but these turns. One that was not noted, after a crash or for want of space, is missed.
+fn is_all(edit: &Turn, later: &[Turn], now: &Frontiers) -> bool {
+    let ends = std::iter::once(edit).chain(later).map(|turn| &turn.after);
+    later.iter().map(|turn| &turn.before).chain([now]).eq(ends)
+}
+
+/// What a document says of the apps that may read it only grows.
+pub(crate) fn without_schema(back: &DiffBatch) -> DiffBatch {
+    let schema = ContainerID::new_root(gate::ROOT, ContainerType::Map);
+    let mut rest = DiffBatch::default();
+    rest.set_full_state(back.is_full_state());
+    for (id, diff) in back.iter().filter(|(id, _)| **id != schema) {
+        let _ = rest.push(id.clone(), diff.clone()); // each id comes once
+    }
+    rest
 }
 
 /// A turn that was not taken back yet, and its way back from what the document had become.

@@ -65,7 +65,8 @@ impl fmt::Display for Derive {
 
 impl Derive {
     /// Of each record in the root map `root`. `function` is given the sources that are there, and answers an object with
-    /// the targets; it must depend on nothing else, and may run at any time after any merge.
+    /// the targets; it must depend on nothing else, and may run at any time after any merge. Sources come as they are
+    /// stored: a counter as a floating-point number, a field of another policy that keeps values apart as a map of them.
     pub fn each<const S: usize, const T: usize>(
         root: &str,
         sources: [&str; S],

@@ -10,7 +10,7 @@
 use loro::json::{JsonOpContent, MapOp};
 use loro::{ContainerID, ContainerType, ID, IdSpan, LoroDoc, LoroResult, PeerID, VersionVector};
 
-const ROOT: &str = "~schema";
+pub(crate) const ROOT: &str = "~schema";
 const BORN: &str = "born ";
 const DONE: &str = "done ";
 
@@ -37,6 +37,14 @@ pub(crate) fn done(loro: &LoroDoc, version: u32) -> Option<Done> {
     let peer = loro.get_map(ROOT).get_last_editor(&format!("{DONE}{version}"))?;
     let base = loro.get_change(ID::new(peer, 0)).and_then(|change| loro.frontiers_to_vv(&change.deps));
     Some(Done { peer, base: base.unwrap_or_default() })
+}
+
+/// All that a document says of rewrites.
+pub(crate) fn rewrites(loro: &LoroDoc) -> Vec<String> {
+    let mut done: Vec<String> = loro.get_map(ROOT).keys().map(|key| key.to_string()).collect();
+    done.retain(|key| key.starts_with(DONE));
+    done.sort_unstable();
+    done
 }
 
 /// This version's rewrite ran on it.

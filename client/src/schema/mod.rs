@@ -196,11 +196,11 @@ pub enum Progress {
         /// The copy.
         backup: PathBuf,
     },
-    /// This document's steps ran, and are about to be saved.
+    /// This document's steps are about to run; told again once they ran and are about to be saved.
     Document {
         /// Its name.
         name: String,
-        /// How many are done.
+        /// How many are done; the second time with this one.
         done: usize,
         /// Of how many.
         of: usize,
@@ -311,8 +311,9 @@ impl Schema {
 
     /// What a record of a collection is read to hold in a field that it lacks.
     pub fn default_of(&self, collection: &str, field: &str) -> Option<serde_json::Value> {
-        let views = self.versions.iter().flat_map(|version| &version.views);
-        views.filter(|view| view.collection() == collection).filter_map(|view| view.default_of(field)).next_back()
+        let mut empty = serde_json::Map::new();
+        self.read(collection, &mut empty);
+        empty.remove(field)
     }
 
     /// The key under which a field of a collection is stored.

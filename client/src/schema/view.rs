@@ -28,7 +28,7 @@ impl View {
         self
     }
 
-    /// What a record without this field is read to hold in it.
+    /// What a record without this field is read to hold in it, unless an earlier version said so already.
     #[must_use]
     pub fn default(mut self, field: &str, value: impl Into<Value>) -> Self {
         self.defaults.insert(field.to_owned(), value.into());
@@ -37,10 +37,6 @@ impl View {
 
     pub(super) fn collection(&self) -> &str {
         &self.collection
-    }
-
-    pub(super) fn default_of(&self, field: &str) -> Option<Value> {
-        self.defaults.get(field).cloned()
     }
 
     /// The key a field is stored under.

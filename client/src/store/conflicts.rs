@@ -50,8 +50,8 @@ impl Store {
                 "INSERT INTO conflict \
                  (document, collection, record, field, kept, kept_peer, hidden, hidden_peer) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) \
-                 ON CONFLICT DO UPDATE SET kept = excluded.kept, hidden = excluded.hidden \
-                 WHERE kept IS NOT excluded.kept OR hidden IS NOT excluded.hidden",
+                 ON CONFLICT DO UPDATE SET kept = excluded.kept, kept_peer = excluded.kept_peer \
+                 WHERE kept IS NOT excluded.kept OR kept_peer IS NOT excluded.kept_peer",
             )?;
             let mut added = 0;
             for row in rows {

@@ -104,7 +104,7 @@ pub struct Store {
     durability: Durability,
     /// None for one in memory.
     path: Option<PathBuf>,
-    _lock: Option<File>,
+    _lock: Option<Lock>,
 }
 
 impl Store {
@@ -154,7 +154,7 @@ impl Store {
     fn new(
         mut connection: Connection,
         durability: Durability,
-        lock: Option<File>,
+        lock: Option<Lock>,
     ) -> Result<Self, rusqlite_migration::Error> {
         connection.pragma_update(None, "synchronous", synchronous(durability))?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -193,11 +193,21 @@ const fn synchronous(durability: Durability) -> &'static str {
     }
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+/// One process at a time opens a store. It is let go of by word: a process that the app starts meanwhile shares the open
+/// file until it has begun, and would hold the lock for that long.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock, StoreError> {
     let path = path.with_extension("lock");
     let file = private(&path)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.with_extension("db"))),
         Err(TryLockError::Error(source)) => Err(StoreError::Io { path, source }),
     }

@@ -39,7 +39,7 @@ impl Store {
         let (before, after) = (before.encode(), after.encode());
         self.transaction(|transaction| {
             transaction
-                .prepare_cached("UPDATE undo SET is_over = 1 WHERE document = ?1 AND undone = 1")?
+                .prepare_cached("UPDATE undo SET is_over = 1 WHERE document = ?1 AND undone = 1 AND is_over = 0")?
                 .execute([document.0])?;
             let since = int(at_ms.saturating_sub(pause_ms));
             let joined = transaction

@@ -27,7 +27,8 @@ const fn keeps_out(code: Code) -> bool {
 
 impl Machine {
     pub(super) fn start(&mut self, step: &mut Step) {
-        if self.connection == Connection::Paused && !self.held.roster().is_purged() {
+        let polls = self.polling.is_some() && matches!(self.connection, Connection::Waiting { .. }) && !self.carrying;
+        if (self.connection == Connection::Paused || polls) && !self.held.roster().is_purged() {
             self.connect(step);
         }
     }
@@ -100,7 +101,7 @@ impl Machine {
             step.effect(Effect::Disconnect);
             step.notice(Notice::Offline { code: None });
             self.disconnected();
-            self.connection = Connection::Waiting { until_ms: now_ms + every_ms };
+            self.connection = Connection::Waiting { until_ms: now_ms.saturating_add(every_ms) };
         }
     }
 

@@ -217,7 +217,7 @@ pub struct SyncReport {
 pub enum Notice {
     /// A socket is live.
     Online,
-    /// No socket.
+    /// No socket: the line broke, sync was paused, or a try to connect failed, each time.
     Offline {
         /// Why, if the server said so.
         code: Option<Code>,
@@ -226,9 +226,10 @@ pub enum Notice {
     SyncStarted,
     /// All is the same here and there: what that brought.
     SyncFinished(SyncReport),
-    /// The disk is full: nothing saved is harmed, nothing more is saved until there is space.
+    /// The disk is full for what sync wants to save: nothing saved is harmed, and it is tried again every two seconds. An
+    /// app's own edit answers [`crate::store::StoreError::Full`] itself.
     StorageFull,
-    /// Everything the server has is here.
+    /// Everything the server has is here and verified; it is merged next, which the documents' own changes tell.
     CaughtUp {
         /// The tail.
         tail: Cursor,
@@ -285,6 +286,8 @@ pub enum Notice {
         version: u32,
         /// Why, by [`crate::schema::Fault::code`].
         code: &'static str,
+        /// The same for a person: which document and step, and what to do.
+        what: String,
     },
     /// Someone edited content that a rewrite had moved already. It is kept where it is; see
     /// [`crate::Workspace::late_edits`].

@@ -9,5 +9,5 @@ CREATE TABLE conflict (
     kept_peer   INTEGER NOT NULL,
     hidden      TEXT NOT NULL,    -- JSON
     hidden_peer INTEGER NOT NULL,
-    UNIQUE (document, collection, record, field, kept_peer, hidden_peer)
+    UNIQUE (document, collection, record, field, hidden_peer, hidden)
 ) STRICT;

@@ -10,6 +10,7 @@ CREATE TABLE undo (
     at_ms      INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX undo_document ON undo (document, key);
+CREATE INDEX undo_open ON undo (document, undone, key) WHERE is_over = 0;
 
 -- Whether a person has paused sync: it stays so over a restart.
 ALTER TABLE workspace ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;

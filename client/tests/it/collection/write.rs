@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use roost::json::{Value, json};
 use roost::schema::{Derive, Schema, View};
-use roost::{Error, Fields, Record, Writing};
+use roost::{Error, Fields, Record, Writing, field};
 
 use super::{Project, Todo, id, reopened, todo, todos, workspace};
 
@@ -278,6 +278,35 @@ async fn a_collection_is_read_through_the_schema() {
     assert_eq!(count(roost::field("unit").eq("g")), 1, "by its default");
     assert_eq!(count(roost::field("name").eq("stew").and(roost::field("minutes").lt(100))), 1);
     assert_eq!(count(roost::field("unit").missing()), 0);
+}
+
+#[tokio::test]
+async fn a_default_is_asked_for_as_it_is_read() {
+    let (dir, workspace, todos) = todos().await;
+    let bread = todos.insert(&todo("bread", None)).unwrap();
+    drop(todos);
+    workspace.close().await;
+    let schema = Schema::new()
+        .version(2, |version| version.view(View::of("todos").default("unit", "g")))
+        .version(3, |version| version.view(View::of("todos").renamed("unit", "measure").default("measure", "kg")));
+    let workspace = reopened(&dir, schema).await;
+    let todos = workspace.collection::<Measured>().unwrap();
+    assert_eq!(todos.get(&bread).unwrap().unwrap().measure, "g");
+    assert_eq!(todos.find(field("measure").eq("g")).unwrap().len(), 1);
+    assert_eq!(todos.find(field("measure").eq("kg")).unwrap().len(), 0);
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Measured {
+    measure: String,
+}
+
+impl Record for Measured {
+    const NAME: &str = "todos";
+
+    fn fields(fields: Fields) -> Fields {
+        Todo::fields(fields)
+    }
 }
 
 #[tokio::test]

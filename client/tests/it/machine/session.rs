@@ -309,4 +309,5 @@ fn who_polls_leaves_when_all_is_the_same_and_comes_back() {
     assert!(rig.machine.view().synced);
     rig.now_ms = rig.wake_ms();
     assert_eq!(effects(&rig.handle(Event::Tick)), ["disconnect"], "and leaves again");
+    assert_eq!(effects(&rig.handle(Event::Start)), ["connect"], "or comes at once, when it is asked to");
 }

@@ -273,6 +273,40 @@ fn an_edit_that_was_not_sent_is_told_by_the_updated_app() {
 }
 
 #[test]
+fn what_its_writer_does_elsewhere_later_makes_no_late_edit_of_it_again() {
+    let (mut log, one, other) = two();
+    let (mut one, mut other) = (one.restart_with(second()), other.restart_with(second()));
+    write(&mut other, "figs\n"); // the rewrite did not run yet
+    one.sync(&mut log);
+    other.sync(&mut log);
+    one.sync(&mut log);
+    let late = one.replica.late_edits().unwrap();
+    assert_eq!(late.len(), 1, "{late:?}");
+    one.replica.forget_late(&late).unwrap();
+    let id = note(&mut other);
+    other.replica.edit(id, |loro| loro.get_list("lines").push("nuts")).unwrap(); // where it belongs, by the same process
+    other.sync(&mut log);
+    one.sync(&mut log);
+    let third = second().version(3, |version| version.rewrite("note/*", Rewrite::of(["tags"], |_| Ok(()))));
+    let one = one.restart_with(third);
+    assert!(one.replica.late_edits().unwrap().is_empty());
+}
+
+#[test]
+fn undoing_its_first_words_leaves_what_a_document_says_of_its_readers() {
+    let team = Team::of(&[Scope::ReadWrite]);
+    let log = TestLog::of(&team, 1);
+    let mut one = Bench::new(&team, 0, log.id).restart_with(second());
+    let id = one.replica.named("note/new").unwrap();
+    let schema = |bench: &mut Bench| bench.replica.read(id, |loro| loro.get_map("~schema").get_deep_value()).unwrap();
+    one.replica.edit(id, |loro| loro.get_list("lines").push("salt")).unwrap();
+    let before = schema(&mut one);
+    assert!(one.replica.undo(id).unwrap());
+    let held = one.replica.read(id, |loro| loro.get_list("lines").len()).unwrap();
+    assert_eq!((schema(&mut one), held), (before, 0));
+}
+
+#[test]
 fn a_document_that_began_under_the_version_is_not_rewritten() {
     let (mut log, one, other) = two();
     let mut one = one.restart_with(second());
@@ -303,7 +337,7 @@ fn gives_up(rewrite: Rewrite) -> &'static str {
     assert_eq!((log.tail(), text(&mut one).as_str(), lines(&mut one).len()), (tail, "eggs\nplums\n", 0));
     let id = note(&mut one);
     let code = notices.into_iter().find_map(|notice| match notice {
-        Notice::NotMigrated { document, version: 2, code } if document == id => Some(code),
+        Notice::NotMigrated { document, version: 2, code, .. } if document == id => Some(code),
         _ => None,
     });
     assert!(one.replica.view().synced, "and sync goes on");

@@ -1,7 +1,7 @@
 //! A step's writes: all or none, and what each does.
 
 use loro::VersionVector;
-use roost::store::{Durability, Merged, Signed, Store};
+use roost::store::{ConflictRow, Durability, Merged, Signed, Store};
 use roost::sync::Write;
 use roost::sync::resync::Stage;
 use roost_shared::roster::Record;
@@ -213,4 +213,28 @@ fn another_log_takes_nothing_of_the_documents() {
     assert_eq!(store.edited_documents().unwrap(), [NOTES]);
     assert_eq!(store.log_vv(NOTES).unwrap(), VersionVector::default(), "of the new log nothing is known");
     assert_eq!(changes(&store), [b"update"]);
+}
+
+#[test]
+fn each_value_that_was_hidden_is_kept_until_it_was_looked_at() {
+    let mut store = in_memory(Durability::Process);
+    let conflict = |kept: &str, hidden: &str| ConflictRow {
+        key: 0,
+        document: NOTES,
+        collection: "foods".to_owned(),
+        record: "apple".to_owned(),
+        field: "name".to_owned(),
+        kept: kept.to_owned(),
+        kept_peer: 1,
+        kept_by: None,
+        hidden: hidden.to_owned(),
+        hidden_peer: 2,
+        hidden_by: None,
+    };
+    // The same two processes collide twice, and the first of it is met again.
+    for (kept, hidden, added) in [("1", "2", 1), ("3", "4", 1), ("1", "2", 0), ("5", "2", 1)] {
+        assert_eq!(store.add_conflicts(&[conflict(kept, hidden)]).unwrap(), added, "{kept} over {hidden}");
+    }
+    let held: Vec<_> = store.conflicts().unwrap().into_iter().map(|row| (row.kept, row.hidden)).collect();
+    assert_eq!(held, [("5".to_owned(), "2".to_owned()), ("3".to_owned(), "4".to_owned())]);
 }
