@@ -25,6 +25,7 @@ mod recovery;
 pub mod replica;
 mod roost;
 pub mod schema;
+mod shared;
 pub mod store;
 pub mod sync;
 pub mod transport;

@@ -4,22 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use roost_shared::Code;
 use roost_shared::wire::http::TokenIs;
 use roost_shared::wire::message::{ClientMessage, ServerMessage, Token};
-use roost_shared::{Code, DocumentId};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::clock::Clock;
-use crate::collection::Told;
 use crate::error::Error;
 use crate::join::Joiner;
 use crate::keys::KeyPair;
 use crate::keys::link::Invite;
 use crate::replica::{Output, Replica};
+use crate::shared::Shared;
 use crate::store::StoreError;
-use crate::sync::{Event, Notice, View};
+use crate::sync::{Event, Notice};
 use crate::transport::TransportError;
 use crate::transport::http::Http;
 use crate::transport::websocket::{Heard, Socket};
@@ -30,46 +28,6 @@ const TOKEN_MARGIN_MS: u64 = 30_000;
 const RENEW_MIN_MS: u64 = 1_000;
 /// After the store failed (a full disk, say).
 const STORE_RETRY: Duration = Duration::from_secs(2);
-
-/// What handles and worker share.
-pub(crate) struct Shared {
-    pub(crate) replica: Mutex<Replica>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) view: watch::Sender<View>,
-    pub(crate) notices: broadcast::Sender<Notice>,
-    pub(crate) changed: broadcast::Sender<DocumentId>,
-    pub(crate) told: broadcast::Sender<Arc<Told>>,
-    /// How often another device looked at something else.
-    pub(crate) looks: watch::Sender<u64>,
-    pub(crate) closed: watch::Sender<bool>,
-    /// The last thing that went wrong on the way to the server, for people.
-    pub(crate) trouble: Mutex<Option<TransportError>>,
-}
-
-impl Shared {
-    /// Tells whoever listens what the replica has to tell.
-    pub(crate) fn publish(&self, replica: &mut Replica) {
-        // Nobody listening is fine.
-        for notice in replica.take_notices() {
-            let _ = self.notices.send(notice);
-        }
-        for document in replica.take_changed() {
-            let _ = self.changed.send(document);
-        }
-        let (records, resets) = replica.take_record_changes();
-        for (document, collection) in resets {
-            let _ = self.told.send(Arc::new(Told::Any(document, collection)));
-        }
-        if !records.is_empty() {
-            let _ = self.told.send(Arc::new(Told::Changed(records)));
-        }
-        if replica.take_looks() {
-            self.looks.send_modify(|looks| *looks += 1);
-        }
-        let view = replica.view();
-        self.view.send_if_modified(|held| std::mem::replace(held, view) != view);
-    }
-}
 
 /// What a handle asks of the worker.
 pub(crate) enum Command {

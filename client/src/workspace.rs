@@ -19,10 +19,11 @@ use crate::error::Error;
 use crate::listener::Listener;
 use crate::presence::Presence;
 use crate::replica::{Output, Replica};
+use crate::shared::Shared;
 use crate::store::{DocumentSchema, LateEdit};
 use crate::sync::{Notice, View};
 use crate::transport::http::Http;
-use crate::worker::{Command, Shared, Worker};
+use crate::worker::{Command, Worker};
 
 /// Commands waiting for the worker; a poke that finds it full changes nothing, because one is waiting already.
 const COMMANDS_MAX: usize = 64;

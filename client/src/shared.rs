@@ -1,0 +1,53 @@
+//! What the handles of a workspace and its worker share.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use roost_shared::DocumentId;
+use tokio::sync::{broadcast, watch};
+
+use crate::clock::Clock;
+use crate::collection::Told;
+use crate::replica::Replica;
+use crate::sync::{Notice, View};
+use crate::transport::TransportError;
+
+/// The replica, and where those who follow it hear of it.
+pub(crate) struct Shared {
+    pub(crate) replica: Mutex<Replica>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) view: watch::Sender<View>,
+    pub(crate) notices: broadcast::Sender<Notice>,
+    pub(crate) changed: broadcast::Sender<DocumentId>,
+    pub(crate) told: broadcast::Sender<Arc<Told>>,
+    /// How often another device looked at something else.
+    pub(crate) looks: watch::Sender<u64>,
+    pub(crate) closed: watch::Sender<bool>,
+    /// The last thing that went wrong on the way to the server, for people.
+    pub(crate) trouble: Mutex<Option<TransportError>>,
+}
+
+impl Shared {
+    /// Tells whoever listens what the replica has to tell.
+    pub(crate) fn publish(&self, replica: &mut Replica) {
+        // Nobody listening is fine.
+        for notice in replica.take_notices() {
+            let _ = self.notices.send(notice);
+        }
+        for document in replica.take_changed() {
+            let _ = self.changed.send(document);
+        }
+        let (records, resets) = replica.take_record_changes();
+        for (document, collection) in resets {
+            let _ = self.told.send(Arc::new(Told::Any(document, collection)));
+        }
+        if !records.is_empty() {
+            let _ = self.told.send(Arc::new(Told::Changed(records)));
+        }
+        if replica.take_looks() {
+            self.looks.send_modify(|looks| *looks += 1);
+        }
+        let view = replica.view();
+        self.view.send_if_modified(|held| std::mem::replace(held, view) != view);
+    }
+}
