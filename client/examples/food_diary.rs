@@ -189,8 +189,7 @@ fn eat(
 /// Until the server was met once, a note may still be the text it was.
 fn note(workspace: &Workspace, day: &str, line: &str) -> Result<String, Problem> {
     let note = workspace.document(&format!("note/{day}"))?;
-    let is_text = note.schema()? < 2;
-    note.edit(|loro| match is_text {
+    note.edit_by_schema(|schema, loro| match schema < 2 {
         true => {
             let text = loro.get_text("text");
             text.insert(text.len_unicode(), &format!("{line}\n"))
@@ -218,9 +217,8 @@ fn show(workspace: &Workspace, foods: &Collection<Food>, meals: &Collection<Meal
 
 fn lines_of(workspace: &Workspace, name: &str) -> Result<Vec<String>, Error> {
     let note = workspace.document(name)?;
-    let is_text = note.schema()? < 2;
-    note.read(|loro| {
-        if is_text {
+    note.read_by_schema(|schema, loro| {
+        if schema < 2 {
             return loro.get_text("text").to_string().lines().map(str::to_owned).collect();
         }
         let lines = Value::from(loro.get_list("lines").get_deep_value());

@@ -86,8 +86,27 @@ impl Document {
         Ok(edited)
     }
 
-    /// The schema version it is at: the app's newest, or, until a rewrite of it ran, the one before that. An app whose
-    /// newest version rewrites documents asks before it chooses where to read and write.
+    /// [`Document::read`], told the schema version the document is at: where to look depends on it, in an app whose newest
+    /// version rewrites documents.
+    pub fn read_by_schema<T>(&self, look: impl FnOnce(u32, &LoroDoc) -> T) -> Result<T, Error> {
+        Ok(self.workspace.with(|replica| {
+            let schema = replica.schema_of(self.id)?;
+            replica.read(self.id, |loro| look(schema, loro))
+        })?)
+    }
+
+    /// [`Document::edit`], told the schema version the document is at. Between a question and an edit of its own, a rewrite
+    /// could come in, and the words would go where newer apps no longer look.
+    pub fn edit_by_schema<T>(&self, edit: impl FnOnce(u32, &LoroDoc) -> Result<T, LoroError>) -> Result<T, Error> {
+        let edited = self.workspace.with(|replica| {
+            let schema = replica.schema_of(self.id)?;
+            replica.edit(self.id, |loro| edit(schema, loro))
+        })?;
+        self.workspace.poke();
+        Ok(edited)
+    }
+
+    /// The schema version it is at: the app's newest, or, until a rewrite of it ran, the one before that.
     pub fn schema(&self) -> Result<u32, Error> {
         Ok(self.workspace.with(|replica| replica.schema_of(self.id))?)
     }
