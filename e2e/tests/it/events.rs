@@ -58,10 +58,14 @@ async fn a_pause_lasts_over_a_restart_and_a_closed_workspace_says_so() {
     workspace.wait_synced(PATIENCE).await.unwrap();
     let clone = workspace.clone();
     workspace.close().await;
-    for refused in [clone.pause().await, clone.resume().await, clone.wait_synced(PATIENCE).await] {
+    for refused in [clone.resume().await, clone.wait_synced(PATIENCE).await, clone.pause().await] {
         assert_eq!(refused.unwrap_err().code(), "closed");
     }
     assert_eq!(notes.read(|loro| loro.get_text("text").to_string()).unwrap(), "kept");
+    drop((clone, notes));
+    let workspace = roost.only_workspace().await.unwrap();
+    workspace.wait_until(PATIENCE, |status| status.online).await.unwrap(); // what was refused left nothing behind
+    workspace.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
