@@ -117,9 +117,14 @@ async fn app() -> Result<String, Problem> {
     };
     let said = if release == 1 { first(&workspace, command).await } else { second(&workspace, command).await };
     // Saved here already; offline it goes out the next time.
-    let _ = workspace.wait_synced(PATIENCE).await;
+    sync(&workspace).await;
     workspace.close().await;
     said
+}
+
+/// Until all is the same here and there, or the server is not to be reached: then it goes on the next time.
+async fn sync(workspace: &Workspace) {
+    let _ = workspace.wait_until(PATIENCE, |status| status.synced || status.trouble.is_some()).await;
 }
 
 /// What either release does.
@@ -164,7 +169,7 @@ async fn second(workspace: &Workspace, command: &[&str]) -> Result<String, Probl
         ["meal", food, hours] => eat(workspace, (&foods, &meals), food, hours.parse::<i64>()? * 60),
         ["note", day, text] => note(workspace, day, text),
         ["show"] => {
-            let _ = workspace.wait_synced(PATIENCE).await;
+            sync(workspace).await;
             show(workspace, &foods, &meals)
         }
         other => either(workspace, other).await,

@@ -41,9 +41,14 @@ async fn app() -> Result<String, Problem> {
     };
     let said = run(&workspace, command).await;
     // Saved here already; offline it goes out the next time.
-    let _ = workspace.wait_synced(PATIENCE).await;
+    sync(&workspace).await;
     workspace.close().await;
     said
+}
+
+/// Until all is the same here and there, or the server is not to be reached: then it goes on the next time.
+async fn sync(workspace: &Workspace) {
+    let _ = workspace.wait_until(PATIENCE, |status| status.synced || status.trouble.is_some()).await;
 }
 
 async fn run(workspace: &Workspace, command: &[&str]) -> Result<String, Problem> {
@@ -83,7 +88,7 @@ async fn run(workspace: &Workspace, command: &[&str]) -> Result<String, Problem>
         ["redo"] => Ok(answer(outline.redo()?, "made again", "there is nothing to make again")),
         ["history"] => history(workspace, &outline),
         ["show"] => {
-            let _ = workspace.wait_synced(PATIENCE).await;
+            sync(workspace).await;
             Ok(outline.read(shown)?)
         }
         ["show", version] => Ok(outline.read_at(&version.parse()?, shown)?),

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use loro::json::{JsonOpContent, MapOp};
-use loro::{ContainerID, ContainerType, ID, LoroDoc, VersionVector};
+use loro::{ContainerID, ContainerType, LoroDoc, VersionVector};
 use roost_shared::DocumentId;
 use roost_shared::hash::Hash;
 
-use super::touched::{Touched, spans_since, touch};
+use super::touched::{Touched, containers_in, len_of, spans_since, touch};
 use super::{EditError, Replica};
 use crate::collection::{Fields, record};
 use crate::store::{RecordRow, Store, StoreError};
@@ -189,7 +189,7 @@ fn row(loro: &LoroDoc, form: &CollectionForm, id: String) -> RecordRow {
 }
 
 fn operations_since(loro: &LoroDoc, from: &VersionVector) -> usize {
-    spans_since(loro, from).iter().map(|span| span.counter.end.abs_diff(span.counter.start) as usize).sum()
+    spans_since(loro, from).into_iter().map(len_of).sum()
 }
 
 fn all_ids(loro: &LoroDoc, name: &str) -> BTreeSet<String> {
@@ -202,8 +202,7 @@ fn changed_ids(loro: &LoroDoc, name: &str, from: &VersionVector) -> BTreeSet<Str
     let mut keys = BTreeSet::new();
     for span in spans_since(loro, from) {
         touch(loro, span, &mut touched);
-        let len = span.counter.end.abs_diff(span.counter.start) as usize;
-        if !loro.get_changed_containers_in(ID::new(span.peer, span.counter.start), len).contains(&root) {
+        if !containers_in(loro, span).contains(&root) {
             continue;
         }
         // A record that was added, or that someone deleted outright, shows in the root map alone.

@@ -8,11 +8,11 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use loro::json::{JsonOpContent, ListOp, MapOp, MovableListOp, TextOp};
-use loro::{ExportMode, ID, IdSpan, LoroDoc, LoroError, LoroValue, VersionVector};
+use loro::{ExportMode, IdSpan, LoroDoc, LoroError, LoroValue, VersionVector};
 use roost_shared::limits::NESTING_MAX;
 
 use super::digest::digest;
-use super::touched::spans_since;
+use super::touched::{containers_in, spans_since};
 use crate::store::DocumentRow;
 
 /// Documents up to this size are proven after every import; it takes a millisecond.
@@ -230,9 +230,9 @@ fn scratch<T>(work: impl FnOnce(&LoroDoc) -> Result<T, LoroError>) -> Result<T, 
 
 /// Whether these operations build something too deep. Stops at the first.
 fn is_deep(loro: &LoroDoc, span: IdSpan, may_nest: bool) -> bool {
-    let first = ID::new(span.peer, span.counter.start);
-    let changed = loro.get_changed_containers_in(first, span.counter.end.abs_diff(span.counter.start) as usize);
-    changed.iter().any(|id| loro.get_path_to_container(id).is_some_and(|path| path.len() > NESTING_MAX))
+    containers_in(loro, span)
+        .iter()
+        .any(|id| loro.get_path_to_container(id).is_some_and(|path| path.len() > NESTING_MAX))
         || may_nest && has_deep_value(loro, span)
 }
 

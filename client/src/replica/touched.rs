@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use loro::{ID, IdSpan, Index, LoroDoc, VersionVector};
+use loro::{ContainerID, ID, IdSpan, Index, LoroDoc, VersionVector};
 
 /// Root containers, and of those that are maps the keys below which something changed.
 pub(super) type Touched = BTreeMap<String, BTreeSet<String>>;
@@ -24,10 +24,19 @@ pub(super) fn touched_since(loro: &LoroDoc, before: &VersionVector) -> Touched {
     touched
 }
 
+/// The containers that a span of operations wrote into.
+pub(super) fn containers_in(loro: &LoroDoc, span: IdSpan) -> Vec<ContainerID> {
+    loro.get_changed_containers_in(ID::new(span.peer, span.counter.start), len_of(span)).into_iter().collect()
+}
+
+/// How many operations a span is.
+pub(super) const fn len_of(span: IdSpan) -> usize {
+    span.counter.end.abs_diff(span.counter.start) as usize
+}
+
 /// What a span of operations touched. Of what was deleted since, nothing is known.
 pub(super) fn touch(loro: &LoroDoc, span: IdSpan, touched: &mut Touched) {
-    let len = span.counter.end.abs_diff(span.counter.start) as usize;
-    for id in loro.get_changed_containers_in(ID::new(span.peer, span.counter.start), len) {
+    for id in containers_in(loro, span) {
         let Some(path) = loro.get_path_to_container(&id) else { continue };
         let mut keys = path.into_iter().map(|(_, index)| index);
         let Some(Index::Key(root)) = keys.next() else { continue };

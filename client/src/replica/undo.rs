@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use loro::event::{Diff, DiffBatch, ListDiffItem, MapDelta, TreeDiff};
 use loro::json::{JsonOpContent, TreeOp};
 use loro::{
-    ContainerID, ContainerTrait as _, ContainerType, Frontiers, ID, IdSpan, Index, LoroDoc, LoroResult,
-    TreeExternalDiff, TreeID, TreeParentId, ValueOrContainer,
+    ContainerID, ContainerTrait as _, ContainerType, Frontiers, IdSpan, Index, LoroDoc, LoroResult, TreeExternalDiff,
+    TreeID, TreeParentId, ValueOrContainer,
 };
 use roost_shared::DocumentId;
 
-use super::touched::spans_since;
+use super::touched::{containers_in, spans_since};
 use super::{EditError, Replica};
 use crate::schema::{gate, is_computed};
 use crate::store::{StoreError, Turn};
@@ -167,8 +167,7 @@ impl Theirs {
     fn of(loro: &LoroDoc, spans: &[IdSpan]) -> Self {
         let mut theirs = Self::default();
         for span in spans.iter().filter(|span| !is_computed(span.peer)) {
-            let len = span.counter.end.abs_diff(span.counter.start) as usize;
-            let touched = loro.get_changed_containers_in(ID::new(span.peer, span.counter.start), len);
+            let touched = containers_in(loro, *span);
             if touched.iter().any(|id| id.container_type() == ContainerType::Tree) {
                 for op in loro.export_json_in_id_span(*span).iter().flat_map(|change| &change.ops) {
                     if let JsonOpContent::Tree(
