@@ -1,8 +1,9 @@
 //! A document: look, edit, follow.
 
-use loro::{LoroDoc, LoroError};
+use loro::{ContainerID, LoroDoc, LoroError};
 use roost_shared::DocumentId;
 use roost_shared::hash::Hash;
+use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::error::Error;
@@ -109,6 +110,13 @@ impl Document {
     /// The schema version it is at: the app's newest, or, until a rewrite of it ran, the one before that.
     pub fn schema(&self) -> Result<u32, Error> {
         Ok(self.workspace.with(|replica| replica.schema_of(self.id))?)
+    }
+
+    /// The deep value of one of its containers as JSON, each counter as every device counts it; None if it has no such
+    /// container. (Loro's own value of a counter is a running sum, which depends on the order of arrival.)
+    pub fn value_of(&self, container: &ContainerID) -> Result<Option<Value>, Error> {
+        let value = self.workspace.with(|replica| replica.value_of(self.id, container))?;
+        Ok(value.map(Value::from))
     }
 
     /// Its convergence digest.

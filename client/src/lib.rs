@@ -11,6 +11,7 @@
 //! simulator over simulated ones; [`sync`] is its every decision, pure; [`store`] its one SQLite file.
 
 mod canonical;
+mod census;
 pub mod clock;
 mod collection;
 mod document;
@@ -26,6 +27,7 @@ pub mod replica;
 mod roost;
 pub mod schema;
 mod shared;
+mod spans;
 pub mod store;
 pub mod sync;
 pub mod transport;

@@ -23,6 +23,8 @@ pub const HEAD_MAX: usize = 1024;
 pub const PART_MAX: usize = 220 * 1024;
 /// An update in all its parts, compressed or not.
 pub const UPDATE_MAX: usize = 4 * 1024 * 1024;
+/// One value, which no update can be split within, with its key and what Loro writes around it.
+pub const VALUE_MAX: usize = UPDATE_MAX - 64 * 1024;
 /// A snapshot in all its parts, compressed or not.
 pub const SNAPSHOT_MAX: usize = 64 * 1024 * 1024;
 /// How deep containers, and how deep values, may be nested in a document: who walks deeper ones overflows the stack.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::fields::Writer;
 use super::{Collection, CollectionError, Conflict, Record, RecordId, Writing, read, record, stored};
+use crate::census::Census;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::schema::Schema;
@@ -18,6 +19,7 @@ use crate::workspace::Workspace;
 /// Writes that will be one commit: all of them are durable when it returns, or none was made.
 pub struct Batch<'a> {
     loro: &'a LoroDoc,
+    census: &'a mut Census,
     document: DocumentId,
     schema: &'a Schema,
     clock: &'a dyn Clock,
@@ -53,8 +55,9 @@ impl Workspace {
         let (mut refused, mut told) = (None, Vec::new());
         let edited = self.with(|replica| {
             let schema = replica.schema().clone();
-            replica.edit(id, |loro| {
-                let mut batch = Batch { loro, document: id, schema: &schema, clock: &*clock, device, told: Vec::new() };
+            replica.edit_counted(id, |loro, census| {
+                let (schema, clock) = (&schema, &*clock);
+                let mut batch = Batch { loro, census, document: id, schema, clock, device, told: Vec::new() };
                 let done = writes(&mut batch);
                 told = batch.told;
                 done.map_err(|error| {
@@ -89,8 +92,8 @@ impl Batch<'_> {
         let mut record = self.copy(id, record)?;
         collection.hooks.ask(&mut Writing::Create { id, record: &mut record }).map_err(CollectionError::Hook)?;
         let fields = stored(self.schema, &record)?;
-        let (form, writer) = (&collection.form, self.writer());
-        if !record::create(self.loro, T::NAME, &id.0, &fields, &form.fields, &writer).map_err(loro_error)? {
+        let (loro, form, mut writer) = (self.loro, &collection.form, self.writer());
+        if !record::create(loro, T::NAME, &id.0, &fields, &form.fields, &mut writer).map_err(loro_error)? {
             return Err(CollectionError::Exists { collection: T::NAME.to_owned(), id: id.clone() }.into());
         }
         self.tell(
@@ -141,7 +144,7 @@ impl Batch<'_> {
         self.belongs(collection)?;
         super::check_name(field)?;
         let missing = || CollectionError::Missing { collection: T::NAME.to_owned(), id: id.clone() };
-        let held = record::read(self.loro, T::NAME, &id.0, &collection.form.fields).ok_or_else(missing)?;
+        let held = record::read(self.loro, self.census, T::NAME, &id.0, &collection.form.fields).ok_or_else(missing)?;
         let mut fields = held.clone();
         self.schema.read(T::NAME, &mut fields);
         fields.insert(field.to_owned(), value.into());
@@ -179,7 +182,7 @@ impl Batch<'_> {
         if !record::is_newest(self.loro, T::NAME, id.as_str(), &conflict.life) {
             return Err(CollectionError::MadeAnew { collection: T::NAME.to_owned(), id: id.clone() }.into());
         }
-        if record::read(self.loro, T::NAME, &id.0, &collection.form.fields).is_none() {
+        if record::read(self.loro, self.census, T::NAME, &id.0, &collection.form.fields).is_none() {
             self.restore(collection, id)?;
         }
         // A text, set or counter was hidden with its record, and holds all that was written into it.
@@ -234,7 +237,7 @@ impl Batch<'_> {
     }
 
     fn held<T: Record>(&self, collection: &Collection<T>, id: &RecordId) -> Result<T, CollectionError> {
-        let found = record::read(self.loro, T::NAME, &id.0, &collection.form.fields);
+        let found = record::read(self.loro, self.census, T::NAME, &id.0, &collection.form.fields);
         let missing = || CollectionError::Missing { collection: T::NAME.to_owned(), id: id.clone() };
         read(self.schema, id, &Value::Object(found.ok_or_else(missing)?).to_string())
     }
@@ -245,19 +248,20 @@ impl Batch<'_> {
     }
 
     fn write<T: Record>(
-        &self,
+        &mut self,
         collection: &Collection<T>,
         id: &RecordId,
         before: &Map<String, Value>,
         after: &Map<String, Value>,
     ) -> Result<(), Error> {
-        let (fields, writer) = (&collection.form.fields, self.writer());
-        record::update(self.loro, T::NAME, &id.0, (before, after), fields, &writer).map_err(loro_error)?;
+        let (loro, fields, mut writer) = (self.loro, &collection.form.fields, self.writer());
+        record::update(loro, T::NAME, &id.0, (before, after), fields, &mut writer).map_err(loro_error)?;
         Ok(())
     }
 
-    fn writer(&self) -> Writer {
-        Writer { device: self.device.clone(), unique: URL_SAFE_NO_PAD.encode(self.clock.random::<12>()) }
+    fn writer(&mut self) -> Writer<'_> {
+        let unique = URL_SAFE_NO_PAD.encode(self.clock.random::<12>());
+        Writer { peer: self.loro.peer_id(), census: self.census, device: self.device.clone(), unique }
     }
 
     fn tell<T: Record>(

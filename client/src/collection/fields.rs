@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use loro::{LoroError, LoroMap, LoroResult, LoroValue, UpdateOptions};
+use loro::{ContainerTrait as _, LoroError, LoroMap, LoroResult, LoroValue, PeerID, UpdateOptions};
 use serde_json::{Map, Value};
 
+use crate::census::{COUNTER_MAX, Census};
 use crate::schema::effective;
 
 /// A function that makes one value of several.
@@ -108,7 +109,11 @@ impl Fields {
 }
 
 /// Who writes, for the policies that keep what each wrote apart.
-pub(crate) struct Writer {
+pub(crate) struct Writer<'a> {
+    /// The peer of the document that is written.
+    pub(crate) peer: PeerID,
+    /// What its counters count, the commit under way included.
+    pub(crate) census: &'a mut Census,
     /// The same at every write of a device.
     pub(crate) device: String,
     /// Another at every write.
@@ -116,26 +121,26 @@ pub(crate) struct Writer {
 }
 
 /// All fields of a record, by the keys they are stored under.
-pub(crate) fn read(record: &LoroMap, fields: &Fields) -> Map<String, Value> {
+pub(crate) fn read(record: &LoroMap, census: &Census, fields: &Fields) -> Map<String, Value> {
     let mut read = Map::new();
     let mut derived = BTreeSet::new();
     for key in record.keys() {
         if let Some(field) = key.strip_prefix(crate::schema::DERIVED) {
             derived.insert(field.to_owned());
         } else if !key.starts_with('~') {
-            read.extend(read_field(record, &key, &fields.of(&key)).map(|value| (key.to_string(), value)));
+            read.extend(read_field(record, census, &key, &fields.of(&key)).map(|value| (key.to_string(), value)));
         }
     }
     for field in derived {
         if !read.contains_key(&field) {
-            read.extend(effective(record, &field).map(|value| (field, value.into())));
+            read.extend(effective(record, census, &field).map(|value| (field, value.into())));
         }
     }
     read
 }
 
-fn read_field(record: &LoroMap, key: &str, merge: &Merge) -> Option<Value> {
-    let held = record.get(key)?.get_deep_value();
+fn read_field(record: &LoroMap, census: &Census, key: &str, merge: &Merge) -> Option<Value> {
+    let held = census.value(&record.get(key)?);
     if let (Merge::Counter, LoroValue::Double(sum)) = (merge, &held) {
         return Some(whole(*sum).map_or_else(|| (*sum).into(), Value::from));
     }
@@ -199,7 +204,7 @@ pub(crate) fn write(
     merge: &Merge,
     before: Option<&Value>,
     after: Option<&Value>,
-    writer: &Writer,
+    writer: &mut Writer<'_>,
 ) -> LoroResult<()> {
     let is_plain = matches!(merge, Merge::LastWriter);
     let [before, after] = [before, after].map(|value| value.filter(|value| is_plain || !value.is_null()));
@@ -215,10 +220,18 @@ pub(crate) fn write(
         (Merge::LastWriter, Some(value)) => record.insert(key, LoroValue::from(value.clone())),
         (Merge::Counter, after) => {
             let number = |value: Option<&Value>| value.map_or(Some(0.0), Value::as_f64);
-            let by = number(after).zip(number(before)).map(|(after, before)| after - before);
-            let by = by.ok_or_else(|| wrong("a counter: give it a number"))?;
+            let (after, before) =
+                number(after).zip(number(before)).ok_or_else(|| wrong("a counter: give it a number"))?;
+            if after.abs() > COUNTER_MAX {
+                return Err(wrong("a counter, which counts to 9007199254740992: keep larger numbers as text"));
+            }
             let counter = record.ensure_mergeable_counter(key)?;
-            if by == 0.0 { Ok(()) } else { counter.increment(by) }
+            let by = after - before;
+            if by == 0.0 {
+                return Ok(());
+            }
+            writer.census.draft(counter.id(), writer.peer, by);
+            counter.increment(by)
         }
         (Merge::Text, after) => {
             let text = after.map_or(Some(""), Value::as_str).ok_or_else(|| wrong("a text: give it a text"))?;

@@ -11,6 +11,7 @@ use loro::{LoroDoc, LoroMap, LoroResult};
 use serde_json::{Map, Value};
 
 use super::fields::{self, Fields, Writer};
+use crate::census::Census;
 
 /// The mark of a deleted record.
 pub(crate) const DELETED: &str = "~deleted";
@@ -43,9 +44,15 @@ fn is_deleted(record: &LoroMap) -> bool {
 }
 
 /// A record's fields as they are stored; None if there is none, or it was deleted.
-pub(crate) fn read(loro: &LoroDoc, collection: &str, id: &str, fields: &Fields) -> Option<Map<String, Value>> {
+pub(crate) fn read(
+    loro: &LoroDoc,
+    census: &Census,
+    collection: &str,
+    id: &str,
+    fields: &Fields,
+) -> Option<Map<String, Value>> {
     let (_, record) = newest(&loro.get_map(collection), id)?;
-    (!is_deleted(&record)).then(|| fields::read(&record, fields))
+    (!is_deleted(&record)).then(|| fields::read(&record, census, fields))
 }
 
 /// Whether a record's newest life lies under this key.
@@ -66,7 +73,7 @@ pub(crate) fn create(
     id: &str,
     values: &Map<String, Value>,
     fields: &Fields,
-    writer: &Writer,
+    writer: &mut Writer<'_>,
 ) -> LoroResult<bool> {
     let root = loro.get_map(collection);
     let life = match newest(&root, id) {
@@ -92,7 +99,7 @@ pub(crate) fn update(
     id: &str,
     (before, after): (&Map<String, Value>, &Map<String, Value>),
     fields: &Fields,
-    writer: &Writer,
+    writer: &mut Writer<'_>,
 ) -> LoroResult<bool> {
     let Some((_, record)) = newest(&loro.get_map(collection), id).filter(|(_, record)| !is_deleted(record)) else {
         return Ok(false);

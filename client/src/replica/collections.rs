@@ -8,9 +8,11 @@ use loro::{ContainerID, ContainerType, LoroDoc, VersionVector};
 use roost_shared::DocumentId;
 use roost_shared::hash::Hash;
 
-use super::touched::{Touched, containers_in, len_of, spans_since, touch};
+use super::touched::{Touched, touch};
 use super::{EditError, Replica};
+use crate::census::Census;
 use crate::collection::{Fields, record};
+use crate::spans::{containers_in, len_of, spans_since};
 use crate::store::{RecordRow, Store, StoreError};
 
 /// Operations after which a table is made anew rather than brought up to date.
@@ -132,7 +134,8 @@ impl Replica {
                 Some(from) => changed_ids(loro, &form.name, &from),
                 None => all_ids(loro, &form.name),
             };
-            let rows = ids.into_iter().map(|id| row(loro, &form, id)).collect::<Vec<_>>();
+            open.census.follow(loro);
+            let rows = ids.into_iter().map(|id| row(loro, &open.census, &form, id)).collect::<Vec<_>>();
             Ok((rows, vv, is_anew))
         })?;
         if in_use.vv.as_ref() == Some(&vv) {
@@ -183,8 +186,8 @@ impl Replica {
     }
 }
 
-fn row(loro: &LoroDoc, form: &CollectionForm, id: String) -> RecordRow {
-    let fields = record::read(loro, &form.name, &id, &form.fields);
+fn row(loro: &LoroDoc, census: &Census, form: &CollectionForm, id: String) -> RecordRow {
+    let fields = record::read(loro, census, &form.name, &id, &form.fields);
     (id, fields.map(|fields| serde_json::Value::Object(fields).to_string()))
 }
 

@@ -10,9 +10,9 @@ use loro::{ContainerID, Index, LoroDoc, LoroValue, VersionVector};
 use roost_shared::DocumentId;
 use serde_json::Value;
 
-use super::touched::spans_since;
 use super::{EditError, Replica};
 use crate::collection::record::DELETED;
+use crate::spans::spans_since;
 use crate::store::{ConflictRow, StoreError};
 use crate::sync::Notice;
 

@@ -4,21 +4,26 @@
 //! document goes into [`contained`] by value and comes back only if all went well; the store has the rest.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use loro::json::{JsonOpContent, ListOp, MapOp, MovableListOp, TextOp};
-use loro::{ExportMode, IdSpan, LoroDoc, LoroError, LoroValue, VersionVector};
+use loro::{ContainerID, ExportMode, IdSpan, LoroDoc, LoroError, LoroValue, PeerID, VersionVector};
 use roost_shared::limits::NESTING_MAX;
 
 use super::digest::digest;
-use super::touched::{containers_in, spans_since};
+use super::history::HISTORY_GRAIN_S;
+use crate::census::Census;
+use crate::spans::{containers_in, spans_since};
 use crate::store::DocumentRow;
 
 /// Documents up to this size are proven after every import; it takes a millisecond.
 const PROVEN_ALWAYS: usize = 16 * 1024;
 /// Larger ones once a part of them this large is new, so that the cost stays in proportion to what comes in.
 const PROVEN_PART: usize = 16;
+/// Operations that are tried as one update first.
+pub(super) const UPDATE_OPS: i32 = 1 << 20;
 
 /// A document in memory.
 pub(super) struct OpenDocument {
@@ -35,15 +40,32 @@ pub(super) struct OpenDocument {
     pub(super) is_signed: bool,
     /// The schema version whose steps looked at all of it.
     pub(super) migrated: u32,
+    /// What its operations say that Loro's state does not.
+    pub(super) census: Census,
+    /// The version that is saved.
+    pub(super) saved: VersionVector,
+    /// The peer it was opened under.
+    pub(super) peer: PeerID,
+    /// About as many operations as fit into one update.
+    pub(super) update_ops: i32,
     /// Bytes of others since Loro last wrote all of it out, and how many it wrote.
     unproven_bytes: usize,
     proven_bytes: usize,
+}
+
+/// A state of a document that operations do not bring about.
+pub(super) enum Stray {
+    Peer,
+    Detached,
+    Shallow,
 }
 
 /// What Loro did not take.
 pub(super) enum Refusal {
     Loro(LoroError),
     TooDeep,
+    /// One value that no update has room for.
+    TooLarge,
     Shallow,
 }
 
@@ -68,10 +90,17 @@ impl Broken<Refusal> {
                 "Loro refuses it"
             }
             Self::Refused(Refusal::TooDeep) => "it is nested too deep",
+            Self::Refused(Refusal::TooLarge) => "one value in it is too large",
             Self::Refused(Refusal::Shallow) => "it is a snapshot without its history",
             Self::Panicked(_) => "Loro panics on it",
         }
     }
+}
+
+/// The operations beyond a version, and what they wrote into.
+pub(super) struct Beyond {
+    pub(super) spans: Vec<IdSpan>,
+    pub(super) containers: Vec<ContainerID>,
 }
 
 /// What an import brought.
@@ -108,6 +137,10 @@ impl OpenDocument {
             used: 0,
             is_signed: false,
             migrated: 0,
+            census: Census::default(),
+            saved: VersionVector::default(),
+            peer: 0,
+            update_ops: UPDATE_OPS,
             unproven_bytes: 0,
             proven_bytes: 0,
         }
@@ -115,6 +148,13 @@ impl OpenDocument {
 
     /// Fills a new one from the store.
     pub(super) fn fill(&mut self, row: &DocumentRow) -> Result<(), LoroError> {
+        self.census = Census::new(row.roots.clone());
+        // Loro shows one root of each name, the one it met last: the same on every device and at every opening.
+        for (name, kinds) in self.census.clashes() {
+            for kind in kinds {
+                let _ = self.loro.get_container(ContainerID::new_root(name, *kind));
+            }
+        }
         if let Some(snapshot) = &row.snapshot {
             self.loro.import(snapshot)?;
             self.snapshot_bytes = snapshot.len();
@@ -127,13 +167,55 @@ impl OpenDocument {
         self.changes = changes.len();
         self.change_bytes = changes.iter().map(Vec::len).sum();
         self.log_vv = row.log_vv.clone();
+        self.saved = self.loro.oplog_vv();
+        if row.roots.is_empty() {
+            self.census.meet(&self.beyond(&VersionVector::default()).containers); // saved before roots were
+        }
         Ok(())
     }
 
-    /// A change was saved beside the snapshot.
-    pub(super) const fn grew(&mut self, bytes: usize) {
-        self.changes += 1;
-        self.change_bytes += bytes;
+    /// Changes were saved beside the snapshot, and all the document holds is saved with them.
+    pub(super) fn grew(&mut self, changes: &[Vec<u8>]) {
+        self.changes += changes.len();
+        self.change_bytes += changes.iter().map(Vec::len).sum::<usize>();
+        self.saved = self.loro.oplog_vv();
+    }
+
+    /// Makes it ready to be written by this device.
+    pub(super) fn begin(&mut self, peer: PeerID) -> Result<(), LoroError> {
+        self.loro.set_peer_id(peer)?;
+        self.peer = peer;
+        self.calm();
+        Ok(())
+    }
+
+    /// Takes back what a closure may have set.
+    fn calm(&self) {
+        self.loro.set_record_timestamp(true);
+        self.loro.set_change_merge_interval(HISTORY_GRAIN_S);
+        self.loro.set_hide_empty_root_containers(false);
+        self.loro.clear_next_commit_options();
+    }
+
+    /// Whether the document is in the state that every closure is given it in: what is saved, all of it, at its newest
+    /// version, under its own peer. An app may have kept a handle on it, or left it elsewhere.
+    pub(super) fn is_as_saved(&self) -> bool {
+        self.loro.commit();
+        self.calm();
+        self.stray().is_none() && self.loro.oplog_vv() == self.saved
+    }
+
+    /// What a closure did to the document that no operation says.
+    pub(super) fn stray(&self) -> Option<Stray> {
+        if self.loro.peer_id() != self.peer || self.loro.is_detached_editing_enabled() {
+            Some(Stray::Peer)
+        } else if self.loro.is_detached() {
+            Some(Stray::Detached)
+        } else if self.loro.is_shallow() {
+            Some(Stray::Shallow)
+        } else {
+            None
+        }
     }
 
     /// A snapshot and the rest beside it are what is saved now.
@@ -164,7 +246,9 @@ impl OpenDocument {
         }
         let mut changes = Vec::new();
         if !before.includes_vv(&self.loro.oplog_vv()) {
-            changes.push(self.update_since(&before)?);
+            let beyond = self.beyond(&before);
+            changes.push(self.update_since(&before, &beyond)?);
+            self.census.meet(&beyond.containers);
         }
         if is_pending {
             changes.extend(self.loro.export_pending_updates().map_err(LoroError::from)?);
@@ -172,13 +256,22 @@ impl OpenDocument {
         Ok(Taken { changes, is_pending })
     }
 
-    /// What the document holds beyond `before`, within the limit of depth.
-    pub(super) fn update_since(&self, before: &VersionVector) -> Result<Vec<u8>, Refusal> {
-        let update = self.loro.export(ExportMode::updates(before)).map_err(LoroError::from)?;
+    /// The operations the document holds beyond a version.
+    pub(super) fn beyond(&self, before: &VersionVector) -> Beyond {
         let spans = spans_since(&self.loro, before);
+        let containers: HashSet<ContainerID> = spans.iter().flat_map(|span| containers_in(&self.loro, *span)).collect();
+        Beyond { spans, containers: containers.into_iter().collect() }
+    }
+
+    /// What the document holds beyond `before`, within the limit of depth.
+    pub(super) fn update_since(&self, before: &VersionVector, beyond: &Beyond) -> Result<Vec<u8>, Refusal> {
+        let update = self.loro.export(ExportMode::updates(before)).map_err(LoroError::from)?;
+        let is_deep =
+            |id: &ContainerID| self.loro.get_path_to_container(id).is_some_and(|path| path.len() > NESTING_MAX);
         // A level of a value takes a byte at the least.
         let may_nest = update.len() > NESTING_MAX;
-        if spans.into_iter().any(|span| is_deep(&self.loro, span, may_nest)) {
+        let has_deep_value = |span: &IdSpan| may_nest && has_deep_value(&self.loro, *span);
+        if beyond.containers.iter().any(is_deep) || beyond.spans.iter().any(has_deep_value) {
             return Err(Refusal::TooDeep);
         }
         Ok(update)
@@ -196,9 +289,9 @@ impl OpenDocument {
         let snapshot = self.snapshot()?;
         let read = scratch(|read| {
             read.import(&snapshot)?;
-            Ok(digest(read))
+            Ok(digest(read, &mut Census::new(self.census.roots.clone())))
         })?;
-        if read != digest(&self.loro) {
+        if read != digest(&self.loro, &mut self.census) {
             return Err(LoroError::DecodeDataCorruptionError);
         }
         (self.unproven_bytes, self.proven_bytes) = (0, snapshot.len());
@@ -228,14 +321,7 @@ fn scratch<T>(work: impl FnOnce(&LoroDoc) -> Result<T, LoroError>) -> Result<T, 
     done
 }
 
-/// Whether these operations build something too deep. Stops at the first.
-fn is_deep(loro: &LoroDoc, span: IdSpan, may_nest: bool) -> bool {
-    containers_in(loro, span)
-        .iter()
-        .any(|id| loro.get_path_to_container(id).is_some_and(|path| path.len() > NESTING_MAX))
-        || may_nest && has_deep_value(loro, span)
-}
-
+/// Whether these operations write a value that is nested too deep.
 fn has_deep_value(loro: &LoroDoc, span: IdSpan) -> bool {
     let changes = loro.export_json_in_id_span(span);
     changes.iter().flat_map(|change| &change.ops).any(|op| match &op.content {

@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::panic::resume_unwind;
 
-use loro::{LoroDoc, LoroError};
+use loro::{ContainerID, LoroDoc, LoroError, LoroValue};
 use roost_shared::DocumentId;
-use roost_shared::limits::NESTING_MAX;
+use roost_shared::limits::{NESTING_MAX, VALUE_MAX};
 use roost_shared::roster::Scope;
 
 use super::Replica;
@@ -44,6 +44,23 @@ pub enum EditError {
     /// Two devices that write as one peer diverge for ever.
     #[error("the edit sets a peer id: leave it to Roost")]
     PeerChanged,
+    /// The closure left the document at an older version.
+    #[error("the edit leaves the document at another version: look back with read_at, or call checkout_to_latest")]
+    Detached,
+    /// The closure imported a snapshot without its history, which rejects what other devices wrote before it.
+    #[error("the edit imports a shallow snapshot: export the document with its whole history (a full snapshot)")]
+    Shallow,
+    /// The saved change would not give back what the closure did.
+    #[error("the edit does more than its operations say, and would not be the same after a restart: nothing was saved")]
+    Unprovable,
+    /// One value that cannot be split does not fit into an update.
+    #[error(
+        "the edit holds a value of more than {VALUE_MAX} bytes, which cannot be sent: split it, or keep it elsewhere"
+    )]
+    TooLarge,
+    /// A counter would count what it cannot tell from its neighbours.
+    #[error("the edit counts to no finite number, or beyond 9007199254740992: keep larger numbers as text")]
+    Uncountable,
     /// Two types of one collection that keep its fields in different ways.
     #[error("{0} is in use with other fields: types of one collection declare the same Record::fields")]
     OtherForm(String),
@@ -56,18 +73,29 @@ pub enum EditError {
 }
 
 impl Replica {
-    /// Looks at a document. An edit made here is undone: it was not saved.
+    /// Looks at a document. An edit made here is undone: it was not saved. A look into the past ends with the look.
     pub fn read<T>(&mut self, id: DocumentId, look: impl FnOnce(&LoroDoc) -> T) -> Result<T, EditError> {
         let looked = contained(self.take_open(id)?, |open| {
-            let before = open.loro.oplog_vv();
             let looked = look(&open.loro);
-            Ok::<_, Infallible>((looked, open.loro.oplog_vv() == before))
+            if open.loro.is_detached() {
+                open.loro.checkout_to_latest();
+            }
+            Ok::<_, Infallible>((looked, open.is_as_saved()))
         });
-        let (open, (looked, is_same)) = looked.unwrap_or_else(goes_on);
-        if is_same {
+        let (open, (looked, is_as_saved)) = looked.unwrap_or_else(goes_on);
+        if is_as_saved {
             self.keep(id, open);
         }
         Ok(looked)
+    }
+
+    /// A container's deep value, its counters counted as every device counts them; None if the document has no such
+    /// container.
+    pub fn value_of(&mut self, id: DocumentId, container: &ContainerID) -> Result<Option<LoroValue>, EditError> {
+        self.contain(id, |open| {
+            open.census.follow(&open.loro);
+            Ok(open.census.deep_value(&open.loro, container))
+        })
     }
 
     /// The document that lists the others.

@@ -2,15 +2,18 @@
 
 use std::panic::resume_unwind;
 
-use loro::{CommitOptions, Frontiers, LoroDoc, LoroError, VersionVector};
+use loro::{ContainerType, Frontiers, IdSpan, LoroDoc, LoroError, VersionVector};
 use roost_shared::DocumentId;
+use roost_shared::limits::VALUE_MAX;
 use roost_shared::roster::Scope;
 
-use super::contain::{Broken, OpenDocument, Refusal, contained};
+use super::contain::{Beyond, Broken, OpenDocument, Refusal, Stray, contained};
+use super::history::dated;
 use super::migrate::plan;
 use super::touched::touched_since;
 use super::undo::Remembered;
 use super::{EditError, Replica};
+use crate::census::Census;
 use crate::schema::{Schema, derive_here, gate};
 use crate::store::Signed;
 use crate::sync::Event;
@@ -19,7 +22,8 @@ use crate::sync::Event;
 struct Edited {
     before: VersionVector,
     heads: Frontiers,
-    update: Vec<u8>,
+    /// The operations; and what was imported that follows on operations that are not here.
+    changes: Vec<Vec<u8>>,
     reader_min: u32,
     /// The schema version whose steps looked at it; 0 if none did.
     migrated: u32,
@@ -32,14 +36,26 @@ impl Replica {
         id: DocumentId,
         edit: impl FnOnce(&LoroDoc) -> Result<T, LoroError>,
     ) -> Result<T, EditError> {
-        self.edit_as(id, Remembered::Yes, edit)
+        self.edit_as(id, Remembered::Yes, |loro, _| edit(loro))
+    }
+
+    /// The same for an edit that reads and writes counters.
+    pub(crate) fn edit_counted<T>(
+        &mut self,
+        id: DocumentId,
+        edit: impl FnOnce(&LoroDoc, &mut Census) -> Result<T, LoroError>,
+    ) -> Result<T, EditError> {
+        self.edit_as(id, Remembered::Yes, |loro, census| {
+            census.follow(loro);
+            edit(loro, census)
+        })
     }
 
     pub(super) fn edit_as<T>(
         &mut self,
         id: DocumentId,
         remembered: Remembered,
-        edit: impl FnOnce(&LoroDoc) -> Result<T, LoroError>,
+        edit: impl FnOnce(&LoroDoc, &mut Census) -> Result<T, LoroError>,
     ) -> Result<T, EditError> {
         if self.scope() == Some(Scope::Read) {
             return Err(EditError::ReadOnly);
@@ -53,44 +69,53 @@ impl Replica {
         // Loro has no way back, so what is not saved goes with the open document; that holds for a panic of the app too.
         let edited = contained(self.take_open(id)?, |open| {
             let (before, heads) = (open.loro.oplog_vv(), open.loro.oplog_frontiers());
-            let peer = open.loro.peer_id();
+            let waited = open.loro.export_pending_updates().map_err(LoroError::from)?;
             let birth = birth.filter(|_| before.is_empty());
             if let Some((version, reader_min)) = birth {
                 gate::set_born(&open.loro, version, reader_min)?;
             }
-            let edited = edit(&open.loro);
-            open.loro.commit_with(CommitOptions::new().timestamp(now_s));
+            // For a commit that the closure makes itself, or an import of its.
+            open.loro.set_next_commit_options(dated(&open.loro, now_s));
+            let edited = edit(&open.loro, &mut open.census);
+            open.loro.commit_with(dated(&open.loro, now_s));
             let done = edited?;
-            if open.loro.peer_id() != peer {
-                return Err(NotEdited::PeerChanged);
+            if let Some(stray) = open.stray() {
+                return Err(NotEdited::Stray(stray));
             }
-            if open.loro.len_ops() == usize::from(birth.is_some()) || before.includes_vv(&open.loro.oplog_vv()) {
+            let waits = open.loro.export_pending_updates().map_err(LoroError::from)?.filter(|_| waited.is_none());
+            let is_empty = before.includes_vv(&open.loro.oplog_vv());
+            if waits.is_none() && (is_empty || open.loro.len_ops() == usize::from(birth.is_some())) {
                 return Ok((done, None, birth.is_some()));
             }
             let looked = name.as_ref().map(|name| derive_from_edit(&schema, name, open, &before, now_s));
-            let update = open.update_since(&before)?;
+            let mut changes = Vec::from_iter(waits);
+            if !is_empty {
+                let beyond = open.beyond(&before);
+                changes.push(open.provable_update(&before, &beyond)?);
+                open.census.meet(&beyond.containers);
+            }
             let reader_min = birth.map_or(0, |_| gate::reader_min(&open.loro));
-            let edited = Edited { before, heads, update, reader_min, migrated: looked.unwrap_or(0) };
+            let edited = Edited { before, heads, changes, reader_min, migrated: looked.unwrap_or(0) };
             Ok((done, Some(edited), false))
         });
         let (mut open, (done, edited, is_empty)) = match edited {
             Ok(edited) => edited,
-            Err(Broken::Refused(NotEdited::PeerChanged)) => return Err(EditError::PeerChanged),
-            Err(Broken::Refused(NotEdited::Refused(Refusal::Loro(error)))) => return Err(error.into()),
-            Err(Broken::Refused(NotEdited::Refused(_))) => return Err(EditError::TooDeep),
+            Err(Broken::Refused(not_edited)) => return Err(not_edited.into()),
             Err(Broken::Panicked(panic)) => resume_unwind(panic),
         };
-        let Some(Edited { before, heads, update, reader_min, migrated }) = edited else {
+        let Some(Edited { before, heads, changes, reader_min, migrated }) = edited else {
             if !is_empty {
                 self.keep(id, open);
             }
             return Ok(done); // an empty one holds nothing but what it would have been born with
         };
         let peer = (!open.is_signed).then(|| (open.loro.peer_id(), self.device.device_id()));
-        self.store.commit(id, &update, &Signed { schema: schema.number(), reader_min, migrated, peer })?;
-        open.grew(update.len());
+        let roots = open.census.take_met();
+        let signed = Signed { schema: schema.number(), reader_min, migrated, peer, roots: &roots };
+        self.store.commit(id, &changes, &signed)?;
+        open.grew(&changes);
         (open.is_signed, open.migrated) = (true, migrated);
-        self.keep(id, open);
+        self.keep_met(id, open, &roots);
         self.has_changed(id);
         self.edited(id);
         // The edit is durable, whatever becomes of the rest: that is made up for at the next change or opening.
@@ -126,13 +151,15 @@ impl Replica {
 
 /// What is derived from what an edit touched becomes part of the edit. The schema version whose steps looked at all of
 /// the document now; 0 if one of them failed, or has not looked at the rest.
-fn derive_from_edit(schema: &Schema, name: &str, open: &OpenDocument, before: &VersionVector, now_s: i64) -> u32 {
+fn derive_from_edit(schema: &Schema, name: &str, open: &mut OpenDocument, before: &VersionVector, now_s: i64) -> u32 {
     let until = plan(schema, name, &open.loro).until;
     if open.migrated < until && !before.is_empty() {
         return 0;
     }
-    let derived = derive_here(&open.loro, &schema.derives(name, until), &touched_since(&open.loro, before));
-    open.loro.commit_with(CommitOptions::new().timestamp(now_s));
+    open.census.follow(&open.loro);
+    let touched = touched_since(&open.loro, before);
+    let derived = derive_here(&open.loro, &open.census, &schema.derives(name, until), &touched);
+    open.loro.commit_with(dated(&open.loro, now_s));
     match derived {
         Ok(()) => until,
         Err((version, step, fault)) => {
@@ -142,10 +169,39 @@ fn derive_from_edit(schema: &Schema, name: &str, open: &OpenDocument, before: &V
     }
 }
 
+impl OpenDocument {
+    /// The operations beyond `before`, proven: from them alone, any device comes to what the closure saw.
+    fn provable_update(&mut self, before: &VersionVector, beyond: &Beyond) -> Result<Vec<u8>, NotEdited> {
+        let spans = &beyond.spans;
+        if beyond.containers.iter().any(|id| id.container_type() == ContainerType::Counter) {
+            let counted = self.census.follow(&self.loro);
+            if !self.census.counts(&counted) {
+                return Err(NotEdited::Uncountable);
+            }
+        }
+        let update = self.update_since(before, beyond)?;
+        let meta = LoroDoc::decode_import_blob_meta(&update, false)?;
+        let counter = |vv: &VersionVector, peer: &u64| vv.get(peer).copied().unwrap_or(0);
+        let is_held = |span: &IdSpan| {
+            counter(&meta.partial_start_vv, &span.peer) == span.counter.start
+                && counter(&meta.partial_end_vv, &span.peer) == span.counter.end
+        };
+        if !spans.iter().all(is_held) || meta.partial_end_vv.len() != spans.len() {
+            return Err(NotEdited::Unprovable);
+        }
+        if update.len() > VALUE_MAX {
+            self.check_splits(before)?;
+        }
+        Ok(update)
+    }
+}
+
 /// Why nothing was saved.
 enum NotEdited {
     Refused(Refusal),
-    PeerChanged,
+    Stray(Stray),
+    Uncountable,
+    Unprovable,
 }
 
 impl From<Refusal> for NotEdited {
@@ -157,5 +213,20 @@ impl From<Refusal> for NotEdited {
 impl From<LoroError> for NotEdited {
     fn from(error: LoroError) -> Self {
         Self::Refused(error.into())
+    }
+}
+
+impl From<NotEdited> for EditError {
+    fn from(not_edited: NotEdited) -> Self {
+        match not_edited {
+            NotEdited::Refused(Refusal::Loro(error)) => error.into(),
+            NotEdited::Refused(Refusal::TooDeep) => Self::TooDeep,
+            NotEdited::Refused(Refusal::TooLarge) => Self::TooLarge,
+            NotEdited::Refused(Refusal::Shallow) | NotEdited::Stray(Stray::Shallow) => Self::Shallow,
+            NotEdited::Stray(Stray::Peer) => Self::PeerChanged,
+            NotEdited::Stray(Stray::Detached) => Self::Detached,
+            NotEdited::Uncountable => Self::Uncountable,
+            NotEdited::Unprovable => Self::Unprovable,
+        }
     }
 }

@@ -1,14 +1,12 @@
 //! Documents out of the local file and back: open, salvage what does not load, keep small.
 
-use loro::LoroError;
+use loro::{ContainerType, LoroError};
 use roost_shared::DocumentId;
 
 use super::contain::{Broken, OpenDocument, Refusal, contained};
 use super::{EditError, Replica};
 use crate::store::{DocumentRow, Risk, StoreError};
 
-/// Seconds within which one device's commits share a timestamp in the history.
-const HISTORY_GRAIN_S: i64 = 60;
 /// Documents that are held in memory.
 const OPEN_MAX: usize = 32;
 /// Changes beside the snapshot after which a new one is made.
@@ -20,17 +18,16 @@ const CHANGE_BYTES_MAX: usize = 256 * 1024;
 pub(super) const DEATHS_MAX: u32 = 2;
 
 impl Replica {
-    /// Opens a document, if it is not open. A fresh peer id each time: reuse would be silent divergence.
+    /// Opens a document, if it is not open as it was saved. A fresh peer id each time: reuse would be silent divergence.
     pub(super) fn load(&mut self, id: DocumentId) -> Result<&mut OpenDocument, EditError> {
-        if !self.open.contains_key(&id) {
+        if !self.open.get(&id).is_some_and(OpenDocument::is_as_saved) {
+            self.open.remove(&id);
             let mut open = match self.store.document(id)? {
                 Some(row) => self.fill(id, row)?,
                 None => OpenDocument::new(),
             };
             open.migrated = self.store.document_schema(id)?.migrated;
-            open.loro.set_peer_id(self.clock.random_peer())?;
-            open.loro.set_record_timestamp(true);
-            open.loro.set_change_merge_interval(HISTORY_GRAIN_S);
+            open.begin(self.clock.random_peer())?;
             self.keep(id, open);
         }
         self.open.get_mut(&id).ok_or_else(not_open)
@@ -44,6 +41,15 @@ impl Replica {
         if self.open.len() > OPEN_MAX {
             let oldest = self.open.iter().min_by_key(|(_, open)| open.used).map(|(id, _)| *id);
             oldest.map(|id| self.open.remove(&id));
+        }
+    }
+
+    /// The same, unless one of the roots it met takes the name of another: Loro shows them in the order it met them, and
+    /// loads them in the order of every device.
+    pub(super) fn keep_met(&mut self, id: DocumentId, open: OpenDocument, roots: &[(String, ContainerType)]) {
+        let clashes = |(name, _): &(String, _)| open.census.roots.get(name).is_some_and(|kinds| kinds.len() > 1);
+        if !roots.iter().any(clashes) {
+            self.keep(id, open);
         }
     }
 
@@ -96,7 +102,12 @@ impl Replica {
 
     /// What is saved does not load as a whole: the snapshot, then change by change. One that fails stays behind.
     fn salvage(&mut self, id: DocumentId, row: &DocumentRow) -> Result<OpenDocument, EditError> {
-        let snapshot = DocumentRow { snapshot: row.snapshot.clone(), changes: Vec::new(), log_vv: row.log_vv.clone() };
+        let snapshot = DocumentRow {
+            snapshot: row.snapshot.clone(),
+            changes: Vec::new(),
+            log_vv: row.log_vv.clone(),
+            roots: row.roots.clone(),
+        };
         let mut open = filled(&snapshot, &[])?;
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for change in &row.changes {

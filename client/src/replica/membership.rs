@@ -138,7 +138,7 @@ impl Replica {
 
     /// The convergence digest of a document, and the version it stands for.
     pub fn digest(&mut self, document: DocumentId) -> Result<(Hash, Vec<(u64, i32)>), EditError> {
-        self.contain(document, |open| Ok(digest::digest(&open.loro)))
+        self.contain(document, |open| Ok(digest::digest(&open.loro, &mut open.census)))
     }
 
     /// Whether sync is paused, also after a restart.

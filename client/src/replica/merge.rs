@@ -216,12 +216,11 @@ impl Replica {
             peers: peers(blobs),
             done: blobs.iter().flat_map(|blob| blob.seqs.iter().copied()).collect(),
             changes: taken.changes,
+            roots: open.census.take_met(),
         };
         self.store.merged(&merged)?;
-        for change in &merged.changes {
-            open.grew(change.len());
-        }
-        self.keep(document, open);
+        open.grew(&merged.changes);
+        self.keep_met(document, open, &merged.roots);
         if !merged.changes.is_empty() {
             self.has_changed(document);
             self.find_conflicts(document, &before)?;

@@ -8,9 +8,10 @@ use roost_shared::DocumentId;
 use roost_shared::roster::Scope;
 
 use super::contain::{Broken, Refusal, contained};
-use super::touched::{Touched, spans_since, touched_since};
+use super::touched::{Touched, touched_since};
 use super::{EditError, Replica};
 use crate::schema::{Failed, Fault, MigrationError, Progress, Rewrite, Schema, derive, gate, is_computed};
+use crate::spans::spans_since;
 use crate::store::{LateEdit, StoreError};
 use crate::sync::Notice;
 
@@ -112,12 +113,13 @@ impl Replica {
         let derived = contained(open, |open| -> Result<_, Failed> {
             let plan = plan(&schema, name, &open.loro);
             let among = among.filter(|_| plan.until <= open.migrated);
-            let update = derive(&open.loro, id, &schema.derives(name, plan.until), among)?;
+            open.census.follow(&open.loro);
+            let update = derive(&open.loro, &open.census, id, &schema.derives(name, plan.until), among)?;
             if let Some(update) = &update {
                 let before = open.loro.oplog_vv();
                 let failed = |fault| (plan.until, "derive".to_owned(), fault);
                 open.loro.import_with(update, "mig").map_err(|error| failed(error.into()))?;
-                open.update_since(&before).map_err(|refusal| failed(fault_of(refusal)))?;
+                open.update_since(&before, &open.beyond(&before)).map_err(|refusal| failed(fault_of(refusal)))?;
             }
             Ok((plan, update))
         });
@@ -132,7 +134,7 @@ impl Replica {
         self.store.migrate(id, update.as_deref(), plan.until)?;
         open.migrated = plan.until;
         if let Some(update) = &update {
-            open.grew(update.len());
+            open.grew(std::slice::from_ref(update));
             self.has_changed(id);
             self.edited(id);
         }
@@ -317,6 +319,7 @@ fn last_within(loro: &LoroDoc, span: IdSpan, roots: &[String]) -> Option<i32> {
 pub(super) fn fault_of(refusal: Refusal) -> Fault {
     match refusal {
         Refusal::Loro(error) => Fault::Refused(error),
+        Refusal::TooLarge => Fault::TooLarge,
         Refusal::TooDeep | Refusal::Shallow => Fault::TooDeep,
     }
 }

@@ -12,6 +12,7 @@ mod documents;
 mod edit;
 mod history;
 mod load;
+mod made_again;
 mod membership;
 mod merge;
 mod migrate;
@@ -20,6 +21,8 @@ mod presence;
 mod rewrite;
 mod round;
 mod seal;
+mod split;
+mod theirs;
 mod touched;
 mod undo;
 

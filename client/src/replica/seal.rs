@@ -1,10 +1,11 @@
 //! From documents into the outbox: export what the log lacks, compress, split, seal, sign, and make it durable.
 
-use loro::{ExportMode, VersionVector};
-use roost_shared::limits::{APPEND_BYTES_MAX, PART_MAX, SNAPSHOT_MAX, UPDATE_MAX};
+use loro::VersionVector;
+use roost_shared::limits::{APPEND_BYTES_MAX, PART_MAX, UPDATE_MAX};
 use roost_shared::plaintext::{Compression, Head};
 use roost_shared::{DocumentId, Header, Kind};
 
+use super::contain::Refusal;
 use super::{EditError, Replica};
 use crate::keys::{EpochKey, seal};
 use crate::schema::gate;
@@ -68,21 +69,17 @@ impl Replica {
             return Ok(Exported::Left); // what it writes, newer apps would have to repair: it waits for the update
         }
         let exported = self.contain(document, |open| {
-            let until = open.loro.oplog_vv();
-            if open.log_vv.includes_vv(&until) {
+            let from = open.log_vv.clone();
+            if from.includes_vv(&open.loro.oplog_vv()) {
                 return Ok(None);
             }
-            let export = match open.loro.export(ExportMode::updates(&open.log_vv)) {
-                Ok(bytes) if bytes.len() <= UPDATE_MAX => Some((Kind::Update, bytes)),
-                // Too much for an update: the whole document, which may be larger.
-                _ => open
-                    .snapshot()
-                    .ok()
-                    .filter(|bytes| bytes.len() <= SNAPSHOT_MAX)
-                    .map(|bytes| (Kind::Snapshot, bytes)),
-            };
             let reader_min = gate::reader_min(&open.loro);
-            Ok(Some(export.map(|(kind, bytes)| Export { kind, bytes, until: Some(until), reader_min })))
+            let next = match open.next_update(&from, UPDATE_MAX) {
+                Ok(next) => Some(next),
+                Err(Refusal::Loro(error)) => return Err(error),
+                Err(_) => None,
+            };
+            Ok(Some(next.map(|(bytes, until)| Export { kind: Kind::Update, bytes, until: Some(until), reader_min })))
         });
         let export = match exported {
             Ok(Some(export)) => export,
@@ -94,7 +91,7 @@ impl Replica {
             Err(_) => return Ok(Exported::Left), // the app is told when it opens it
         };
         if export.is_none() {
-            tracing::error!(%document, "the document is too large to sync; it is safe on this device");
+            tracing::error!(%document, "one value in the document is too large to sync; it is safe on this device");
         }
         Ok(export.map_or(Exported::Left, Exported::Blob))
     }

@@ -1,19 +1,15 @@
 //! Undo and redo of this device's own edits, over restarts, and never of what others wrote.
 
-use std::collections::HashSet;
-
-use loro::event::{Diff, DiffBatch, ListDiffItem, MapDelta, TreeDiff};
-use loro::json::{JsonOpContent, TreeOp};
-use loro::{
-    ContainerID, ContainerTrait as _, ContainerType, Frontiers, IdSpan, Index, LoroDoc, LoroResult, TreeExternalDiff,
-    TreeID, TreeParentId, ValueOrContainer,
-};
+use loro::event::DiffBatch;
+use loro::{ContainerID, ContainerType, Frontiers, IdSpan, LoroDoc, LoroError, LoroResult};
 use roost_shared::DocumentId;
 
-use super::touched::{containers_in, spans_since};
+use super::made_again::MadeAgain;
+use super::theirs::Theirs;
 use super::{EditError, Replica};
-use crate::schema::{gate, is_computed};
-use crate::store::{StoreError, Turn};
+use crate::schema::gate;
+use crate::spans::spans_since;
+use crate::store::{StoreError, TakenBack, Turn};
 
 /// Whether an edit is one that the app may take back.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,16 +35,17 @@ impl Replica {
         let Some((edit, later)) = self.store.last_undo(id, undone)? else { return Ok(false) };
         let before = self.frontiers(id)?;
         let theirs = self.written_by_others(id, &edit.after)?;
+        let made = MadeAgain::new(self.store.made_again(id)?);
         // The edit that undoes is none that is undone.
-        let turned = self.edit_as(id, Remembered::No, |loro| take_back(loro, &edit, &later, &theirs));
+        let turned = self.edit_as(id, Remembered::No, |loro, _| take_back(loro, &edit, &later, &theirs, &made));
         if let Err(error @ EditError::Loro(_)) = turned {
             // It does not fit what the document has become: the next one is the one before it.
             self.store.turn_undo(id, edit.key, None, 0)?;
             return Err(error);
         }
-        turned?;
+        let made = turned?;
         let after = self.frontiers(id)?;
-        let by = (before != after).then_some((&before, &after));
+        let by = (before != after).then_some(TakenBack { before: &before, after: &after, made_again: &made });
         self.store.turn_undo(id, edit.key, by, self.clock.now_ms())?;
         Ok(true)
     }
@@ -88,14 +85,21 @@ impl Replica {
 
 /// The edit backwards, past what others wrote since: as Loro's own undo does it, without the memory of a process. Where
 /// someone has written the same key of a map since, that stands. Loro takes back a container by hiding it with all that is
-/// in it, and shows a mergeable one again by making it as it was: neither is done to what others wrote into since. (What
-/// is no mergeable container comes back as a new one, and nothing finds into that from before.)
-fn take_back(loro: &LoroDoc, edit: &Turn, later: &[Turn], theirs: &[IdSpan]) -> LoroResult<()> {
+/// in it, and shows a mergeable one again by making it as it was: neither is done to what others wrote into since. What is
+/// no mergeable container comes back as a new one: the answer says which, and `made` which did before.
+fn take_back(
+    loro: &LoroDoc,
+    edit: &Turn,
+    later: &[Turn],
+    theirs: &[IdSpan],
+    made: &MadeAgain,
+) -> LoroResult<Vec<(ContainerID, ContainerID)>> {
     let inner = loro.inner();
-    let back = inner.diff(&edit.after, &edit.before)?;
+    let diff = |from: &Frontiers, to: &Frontiers| Ok::<_, LoroError>(made.renamed(inner.diff(from, to)?));
+    let back = diff(&edit.after, &edit.before)?;
     if theirs.is_empty() && is_all(edit, later, &loro.oplog_frontiers()) {
         // What this device did since, it has taken back.
-        return loro.apply_diff(without_schema(&back.into()));
+        return made.apply(loro, &without_schema(&back.into()));
     }
     // From where the edit ended to now: this device's turns, which come in pairs, and what others wrote between them. That
     // is carried past the turns that were open when it came, to stand where the edit ended.
@@ -104,11 +108,11 @@ fn take_back(loro: &LoroDoc, edit: &Turn, later: &[Turn], theirs: &[IdSpan]) -> 
         if from == to {
             return Ok(());
         }
-        let mut came = inner.diff(from, to)?;
+        let mut came = diff(from, to)?;
         for turn in open.iter_mut().rev() {
             let back = match &mut turn.back {
                 Some(back) => back,
-                none => none.insert(inner.diff(turn.after, turn.before)?),
+                none => none.insert(diff(turn.after, turn.before)?),
             };
             let unmoved = came.clone();
             came.transform(back, true);
@@ -126,10 +130,11 @@ fn take_back(loro: &LoroDoc, edit: &Turn, later: &[Turn], theirs: &[IdSpan]) -> 
         }
     }
     carry(&mut open, at, &loro.oplog_frontiers())?;
-    let Some(back) = open.into_iter().next().and_then(|edit| edit.back) else { return Ok(()) };
+    let Some(back) = open.into_iter().next().and_then(|edit| edit.back) else { return Ok(Vec::new()) };
     let (rest, marks) = Theirs::of(loro, theirs).spared_by(loro, &without_schema(&back.into()));
-    loro.apply_diff(rest)?;
-    loro.apply_diff(marks)
+    let made = made.apply(loro, &rest)?;
+    loro.apply_diff(marks)?;
+    Ok(made)
 }
 
 /// Whether nothing came since but these turns. One that was not noted, after a crash or for want of space, is missed.
@@ -155,177 +160,4 @@ struct Open<'a, Batch> {
     after: &'a Frontiers,
     before: &'a Frontiers,
     back: Option<Batch>,
-}
-/// What others wrote into, and all that it lies in.
-#[derive(Default)]
-struct Theirs {
-    containers: HashSet<ContainerID>,
-    nodes: HashSet<TreeID>,
-}
-
-impl Theirs {
-    fn of(loro: &LoroDoc, spans: &[IdSpan]) -> Self {
-        let mut theirs = Self::default();
-        for span in spans.iter().filter(|span| !is_computed(span.peer)) {
-            let touched = containers_in(loro, *span);
-            if touched.iter().any(|id| id.container_type() == ContainerType::Tree) {
-                for op in loro.export_json_in_id_span(*span).iter().flat_map(|change| &change.ops) {
-                    if let JsonOpContent::Tree(
-                        TreeOp::Create { target, parent, .. } | TreeOp::Move { target, parent, .. },
-                    ) = &op.content
-                    {
-                        [Some(*target), *parent]
-                            .into_iter()
-                            .flatten()
-                            .for_each(|node| theirs.node(loro, &op.container, node));
-                    }
-                }
-            }
-            touched.into_iter().for_each(|id| theirs.container(loro, id));
-        }
-        theirs
-    }
-
-    fn container(&mut self, loro: &LoroDoc, id: ContainerID) {
-        let mut outermost = id.clone();
-        self.containers.insert(id);
-        // A mergeable container that is hidden has no path; its id names what it lies in.
-        while let Some((parent, ..)) = outermost.parse_mergeable() {
-            self.containers.insert(parent.clone());
-            outermost = parent;
-        }
-        let mut within = None;
-        for (id, index) in loro.get_path_to_container(&outermost).unwrap_or_default() {
-            if let (Some(tree), Index::Node(node)) = (&within, index) {
-                self.node(loro, tree, node);
-            }
-            self.containers.insert(id.clone());
-            within = Some(id);
-        }
-    }
-
-    fn node(&mut self, loro: &LoroDoc, tree: &ContainerID, node: TreeID) {
-        let tree = loro.get_tree(tree.clone());
-        let mut at = Some(node);
-        while let Some(node) = at.filter(|node| self.nodes.insert(*node)) {
-            at = match tree.parent(node) {
-                Some(TreeParentId::Node(parent)) => Some(parent),
-                _ => None,
-            };
-        }
-    }
-
-    /// A way back that leaves theirs alone: all of it but what would hide theirs, or make it again as it was; and the
-    /// marks by which hidden containers are shown again with what they hold.
-    fn spared_by(&self, loro: &LoroDoc, back: &DiffBatch) -> (DiffBatch, DiffBatch) {
-        let (mut rest, mut marks) = (DiffBatch::default(), DiffBatch::default());
-        rest.set_full_state(back.is_full_state());
-        let mut shown: HashSet<ContainerID> = HashSet::new();
-        for (id, diff) in back.iter() {
-            if is_within(id, &shown) {
-                continue;
-            }
-            let spared = match diff {
-                Diff::Map(delta) => {
-                    let (kept, marked) = self.spared_keys(loro, id, delta);
-                    shown.extend(marked.updated.values().flatten().filter_map(container_of));
-                    if !marked.updated.is_empty() {
-                        let _ = marks.push(id.clone(), Diff::Map(marked)); // each id comes once
-                    }
-                    Diff::Map(kept)
-                }
-                Diff::List(items) => Diff::List(self.spared_items(loro, id, items)),
-                Diff::Tree(tree) => {
-                    let mut diff = tree.diff.clone();
-                    diff.retain(|item| {
-                        !matches!(item.action, TreeExternalDiff::Delete { .. }) || !self.nodes.contains(&item.target)
-                    });
-                    Diff::Tree(std::borrow::Cow::Owned(TreeDiff { diff }))
-                }
-                diff => diff.clone(),
-            };
-            let _ = rest.push(id.clone(), spared);
-        }
-        (rest, marks)
-    }
-
-    /// A map's way back without the keys under which theirs is; and those that show theirs again.
-    fn spared_keys(
-        &self,
-        loro: &LoroDoc,
-        id: &ContainerID,
-        delta: &MapDelta<'static>,
-    ) -> (MapDelta<'static>, MapDelta<'static>) {
-        let map = loro.get_map(id.clone());
-        let (mut kept, mut marked) = (delta.clone(), delta.clone());
-        marked.updated.retain(|_, value| {
-            let child = value.as_ref().and_then(container_of);
-            child.is_some_and(|child| child.is_mergeable() && self.containers.contains(&child))
-        });
-        kept.updated
-            .retain(|key, _| !marked.updated.contains_key(key) && !map.get(key).is_some_and(|held| self.holds(&held)));
-        (kept, marked)
-    }
-
-    /// A list's way back without the deletion of items that are theirs.
-    fn spared_items(&self, loro: &LoroDoc, id: &ContainerID, items: &[ListDiffItem]) -> Vec<ListDiffItem> {
-        let at = |index| match id.container_type() {
-            ContainerType::MovableList => loro.get_movable_list(id.clone()).get(index),
-            _ => loro.get_list(id.clone()).get(index),
-        };
-        // Taken out at one place and put in at another, an item is not lost.
-        let moved: HashSet<ContainerID> = items.iter().flat_map(moved_by).collect();
-        let (mut spared, mut index) = (Vec::new(), 0);
-        for item in items {
-            match item {
-                ListDiffItem::Delete { delete } => {
-                    spared.extend((index..index + delete).map(|index| match at(index) {
-                        Some(held)
-                            if self.holds(&held) && !container_of(&held).is_some_and(|id| moved.contains(&id)) =>
-                        {
-                            ListDiffItem::Retain { retain: 1 }
-                        }
-                        _ => ListDiffItem::Delete { delete: 1 },
-                    }));
-                    index += delete;
-                }
-                ListDiffItem::Retain { retain } => {
-                    index += retain;
-                    spared.push(item.clone());
-                }
-                ListDiffItem::Insert { .. } => spared.push(item.clone()),
-            }
-        }
-        spared
-    }
-
-    fn holds(&self, held: &ValueOrContainer) -> bool {
-        container_of(held).is_some_and(|child| self.containers.contains(&child))
-    }
-}
-
-fn moved_by(item: &ListDiffItem) -> Vec<ContainerID> {
-    match item {
-        ListDiffItem::Insert { insert, is_move: true } => insert.iter().filter_map(container_of).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn container_of(held: &ValueOrContainer) -> Option<ContainerID> {
-    match held {
-        ValueOrContainer::Container(child) => Some(child.id()),
-        ValueOrContainer::Value(_) => None,
-    }
-}
-
-/// Whether a container is one of these, or lies in one of them.
-fn is_within(id: &ContainerID, these: &HashSet<ContainerID>) -> bool {
-    let mut at = Some(id.clone());
-    while let Some(id) = at {
-        if these.contains(&id) {
-            return true;
-        }
-        at = id.parse_mergeable().map(|(parent, ..)| parent);
-    }
-    false
 }

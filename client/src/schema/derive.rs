@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::{Fault, SchemaError, guarded, is_reserved};
 use crate::canonical::canonical;
+use crate::census::Census;
 
 /// What the key of a derived value begins with.
 pub(crate) const PREFIX: &str = "~derived:";
@@ -115,10 +116,10 @@ impl Derive {
     }
 
     /// What a record's sources come to; None if it has none of them.
-    fn answer(&self, record: &LoroMap) -> Result<Option<([u8; FROM_LEN], Value)>, Fault> {
+    fn answer(&self, record: &LoroMap, census: &Census) -> Result<Option<([u8; FROM_LEN], Value)>, Fault> {
         let mut sources = BTreeMap::new();
         for source in &self.sources {
-            sources.extend(effective(record, source).map(|value| (source.clone(), value)));
+            sources.extend(effective(record, census, source).map(|value| (source.clone(), value)));
         }
         if sources.is_empty() {
             return Ok(None);
@@ -146,9 +147,9 @@ impl Derive {
 }
 
 /// A field of a record as the app sees it: what was written into it, else what was derived.
-pub(crate) fn effective(record: &LoroMap, field: &str) -> Option<LoroValue> {
+pub(crate) fn effective(record: &LoroMap, census: &Census, field: &str) -> Option<LoroValue> {
     match record.get(field) {
-        Some(value) => Some(value.get_deep_value()),
+        Some(value) => Some(census.value(&value)),
         None => derived(record, field),
     }
 }
@@ -165,11 +166,12 @@ pub(crate) type Failed = (u32, String, Fault);
 /// roots, and records in them.
 pub(crate) fn derive(
     loro: &LoroDoc,
+    census: &Census,
     document: DocumentId,
     steps: &[Derivation<'_>],
     among: Option<&BTreeMap<String, BTreeSet<String>>>,
 ) -> Result<Option<Vec<u8>>, Failed> {
-    let mut desk = Desk { loro, document: Some(document), fork: None };
+    let mut desk = Desk { loro, census, document: Some(document), fork: None };
     desk.settle(steps, among)?;
     let update = desk.fork.map(|fork| fork.export(ExportMode::updates(&loro.oplog_vv())));
     update.transpose().map_err(|error| (0, "export".to_owned(), Fault::Refused(error.into())))
@@ -178,15 +180,18 @@ pub(crate) fn derive(
 /// The same, written into the document itself under its own peer id, as part of the edit that made it necessary.
 pub(crate) fn derive_here(
     loro: &LoroDoc,
+    census: &Census,
     steps: &[Derivation<'_>],
     among: &BTreeMap<String, BTreeSet<String>>,
 ) -> Result<(), Failed> {
-    Desk { loro, document: None, fork: None }.settle(steps, Some(among))
+    Desk { loro, census, document: None, fork: None }.settle(steps, Some(among))
 }
 
 /// Where derivations are written.
 struct Desk<'a> {
     loro: &'a LoroDoc,
+    /// What the counters count: no derivation writes into one.
+    census: &'a Census,
     /// None: into the document itself.
     document: Option<DocumentId>,
     fork: Option<LoroDoc>,
@@ -206,7 +211,8 @@ impl Desk<'_> {
                 let failed = |fault| (step.version, step.derive.to_string(), fault);
                 let later = steps.iter().filter(|other| other.version > step.version);
                 let later: Vec<&Derive> = later.map(|other| &**other.derive).collect();
-                let writes = step.writes(self.fork.as_ref().unwrap_or(self.loro), &later, among).map_err(failed)?;
+                let loro = self.fork.as_ref().unwrap_or(self.loro);
+                let writes = step.writes(loro, self.census, &later, among).map_err(failed)?;
                 if !writes.is_empty() {
                     self.write(step, &writes).map_err(|error| failed(error.into()))?;
                     last = Some(step);
@@ -257,6 +263,7 @@ impl Derivation<'_> {
     fn writes(
         &self,
         loro: &LoroDoc,
+        census: &Census,
         later: &[&Derive],
         among: Option<&BTreeMap<String, BTreeSet<String>>>,
     ) -> Result<Vec<Write>, Fault> {
@@ -269,7 +276,7 @@ impl Derivation<'_> {
         let root = loro.get_map(&*derive.root);
         let mut writes = Vec::new();
         if !derive.is_each {
-            self.record(&root, None, later, &mut writes)?;
+            self.record(&root, census, None, later, &mut writes)?;
             return Ok(writes);
         }
         let keys: BTreeSet<String> = match among {
@@ -279,7 +286,7 @@ impl Derivation<'_> {
         for key in keys {
             let record = root.get(&key).and_then(|value| value.into_container().ok());
             if let Some(record) = record.and_then(|container| container.into_map().ok()) {
-                self.record(&record, Some(key), later, &mut writes)?;
+                self.record(&record, census, Some(key), later, &mut writes)?;
             }
         }
         Ok(writes)
@@ -288,12 +295,13 @@ impl Derivation<'_> {
     fn record(
         &self,
         record: &LoroMap,
+        census: &Census,
         key: Option<String>,
         later: &[&Derive],
         writes: &mut Vec<Write>,
     ) -> Result<(), Fault> {
         // Of what is gone nothing is derived any more.
-        let answer = self.derive.answer(record)?;
+        let answer = self.derive.answer(record, census)?;
         let is_gone = answer.is_none();
         let (from, answer) = answer.unwrap_or_default();
         for target in &self.derive.targets {

@@ -1,6 +1,8 @@
 //! Documents and what waits to be merged into them.
 
-use loro::VersionVector;
+use std::collections::{BTreeMap, BTreeSet};
+
+use loro::{ContainerType, VersionVector};
 use roost_shared::{DeviceId, DocumentId, Seq};
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
@@ -15,6 +17,8 @@ pub struct DocumentRow {
     pub changes: Vec<Change>,
     /// What the log has of it.
     pub log_vv: VersionVector,
+    /// The roots that operations wrote into.
+    pub roots: BTreeMap<String, BTreeSet<ContainerType>>,
 }
 
 /// A change as it lies in the store.
@@ -55,11 +59,13 @@ pub struct Merged {
     pub peers: Vec<(u64, DeviceId)>,
     /// Entries that are done with.
     pub done: Vec<Seq>,
+    /// Roots that nothing was written into before.
+    pub roots: Vec<(String, ContainerType)>,
 }
 
 /// What a commit says of who made it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Signed {
+pub struct Signed<'a> {
     /// The schema version of the app.
     pub schema: u32,
     /// The lowest that may read the document.
@@ -68,6 +74,8 @@ pub struct Signed {
     pub migrated: u32,
     /// The Loro peer that writes for the first time, and its device.
     pub peer: Option<(u64, DeviceId)>,
+    /// Roots that nothing was written into before.
+    pub roots: &'a [(String, ContainerType)],
 }
 
 impl Store {
@@ -85,7 +93,18 @@ impl Store {
             .prepare_cached("SELECT key, bytes FROM change WHERE document = ?1 AND left_out = 0 ORDER BY key")?;
         let changes = statement.query_map([id.0], |row| Ok(Change { key: row.get(0)?, bytes: row.get(1)? }))?;
         let changes = changes.collect::<Result<_, _>>()?;
-        Ok(Some(DocumentRow { snapshot, changes, log_vv }))
+        Ok(Some(DocumentRow { snapshot, changes, log_vv, roots: self.roots(id)? }))
+    }
+
+    fn roots(&self, document: DocumentId) -> Result<BTreeMap<String, BTreeSet<ContainerType>>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT name, kind FROM root WHERE document = ?1")?;
+        let mut rows = statement.query([document.0])?;
+        let mut roots: BTreeMap<String, BTreeSet<ContainerType>> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let kind = ContainerType::try_from_u8(row.get(1)?).map_err(|_| damaged("kind of a root"))?;
+            roots.entry(row.get(0)?).or_default().insert(kind);
+        }
+        Ok(roots)
     }
 
     /// What the log has of a document.
@@ -110,7 +129,7 @@ impl Store {
     }
 
     /// A commit of the app: durable when this returns.
-    pub fn commit(&mut self, document: DocumentId, update: &[u8], signed: &Signed) -> Result<(), StoreError> {
+    pub fn commit(&mut self, document: DocumentId, changes: &[Vec<u8>], signed: &Signed<'_>) -> Result<(), StoreError> {
         self.transaction(|transaction| {
             touch(transaction, document, signed.schema)?;
             transaction
@@ -120,7 +139,8 @@ impl Store {
                 .execute(params![document.0, signed.migrated])?;
             versions::gate(transaction, document, signed.reader_min)?;
             versions::know_peers(transaction, document, signed.peer.as_slice())?;
-            change(transaction, document, update)
+            meet_roots(transaction, document, signed.roots)?;
+            changes.iter().try_for_each(|update| change(transaction, document, update))
         })
     }
 
@@ -243,6 +263,7 @@ fn put_merged(transaction: &Transaction<'_>, merged: &Merged) -> Result<(), rusq
     touch(transaction, merged.document, merged.schema)?;
     versions::gate(transaction, merged.document, merged.reader_min)?;
     versions::know_peers(transaction, merged.document, &merged.peers)?;
+    meet_roots(transaction, merged.document, &merged.roots)?;
     transaction
         .prepare_cached("UPDATE document SET log_vv = ?2, edited = ?3, migrated = 0 WHERE id = ?1")?
         .execute(params![merged.document.0, merged.log_vv.encode(), merged.edited])?;
@@ -250,6 +271,19 @@ fn put_merged(transaction: &Transaction<'_>, merged: &Merged) -> Result<(), rusq
         change(transaction, merged.document, update)?;
     }
     merged.done.iter().try_for_each(|seq| done_with(transaction, *seq))
+}
+
+fn meet_roots(
+    transaction: &Transaction<'_>,
+    document: DocumentId,
+    roots: &[(String, ContainerType)],
+) -> Result<(), rusqlite::Error> {
+    for (name, kind) in roots {
+        transaction
+            .prepare_cached("INSERT OR IGNORE INTO root (document, name, kind) VALUES (?1, ?2, ?3)")?
+            .execute(params![document.0, name, kind.to_u8()])?;
+    }
+    Ok(())
 }
 
 fn done_with(transaction: &Transaction<'_>, seq: Seq) -> Result<(), rusqlite::Error> {

@@ -23,7 +23,7 @@ pub use self::outbox::SealedRow;
 pub use self::query::{Comparison, Condition, Found, Order, Place, Select};
 pub use self::records::{RecordRow, Table};
 pub use self::risk::Risk;
-pub use self::undo::Turn;
+pub use self::undo::{TakenBack, Turn};
 pub use self::versions::{DocumentSchema, LateEdit};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
@@ -34,6 +34,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0003_collections.sql")),
     M::up(include_str!("migrations/0004_conflicts.sql")),
     M::up(include_str!("migrations/0005_undo_and_pause.sql")),
+    M::up(include_str!("migrations/0006_roots.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

@@ -2,7 +2,7 @@
 //!
 //! What was taken back stays listed: what came between it and what took it back is told from it by that.
 
-use loro::Frontiers;
+use loro::{ContainerID, Frontiers};
 use roost_shared::DocumentId;
 use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 
@@ -26,9 +26,30 @@ pub struct Turn {
     pub after: Frontiers,
 }
 
+/// How a turn was taken back.
+#[derive(Debug)]
+pub struct TakenBack<'a> {
+    /// The document before that.
+    pub before: &'a Frontiers,
+    /// And after.
+    pub after: &'a Frontiers,
+    /// Containers that came back as others.
+    pub made_again: &'a [(ContainerID, ContainerID)],
+}
+
 impl Store {
+    /// Containers of a document that an undo or a redo made again, and the ones made in their places.
+    pub fn made_again(&self, document: DocumentId) -> Result<Vec<(ContainerID, ContainerID)>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT old, new FROM made_again WHERE document = ?1")?;
+        let rows = statement.query_map([document.0], |row| {
+            let id = |text: String| ContainerID::try_from(&text[..]).map_err(|_| damaged("id of a container"));
+            Ok((id(row.get(0)?)?, id(row.get(1)?)?))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// An edit was made. What was undone before cannot be made again; and an edit that follows on the last one within
-    /// `pause_ms` is one with it.
+    /// `pause_ms` is one with it, unless the clock was set back in between.
     pub fn push_undo(
         &mut self,
         document: DocumentId,
@@ -41,11 +62,11 @@ impl Store {
             transaction
                 .prepare_cached("UPDATE undo SET is_over = 1 WHERE document = ?1 AND undone = 1 AND is_over = 0")?
                 .execute([document.0])?;
-            let since = int(at_ms.saturating_sub(pause_ms));
+            let since = int(at_ms.saturating_sub(pause_ms).saturating_add(1));
             let joined = transaction
                 .prepare_cached(
                     "UPDATE undo SET after = ?3, at_ms = ?4 WHERE key = (SELECT max(key) FROM undo WHERE document = ?1) \
-                     AND takes_back IS NULL AND is_over = 0 AND after = ?2 AND at_ms > ?5",
+                     AND takes_back IS NULL AND is_over = 0 AND after = ?2 AND at_ms BETWEEN ?5 AND ?4",
                 )?
                 .execute(params![document.0, before, after, int(at_ms), since])?;
             if joined == 0 {
@@ -79,14 +100,21 @@ impl Store {
         &mut self,
         document: DocumentId,
         key: i64,
-        by: Option<(&Frontiers, &Frontiers)>,
+        by: Option<TakenBack<'_>>,
         at_ms: u64,
     ) -> Result<(), StoreError> {
         self.transaction(|transaction| match by {
             None => transaction.prepare_cached("DELETE FROM undo WHERE key = ?1")?.execute([key]).map(|_| ()),
-            Some((before, after)) => {
+            Some(TakenBack { before, after, made_again }) => {
                 transaction.prepare_cached("UPDATE undo SET is_over = 1 WHERE key = ?1")?.execute([key])?;
-                insert(transaction, document, Some(key), &before.encode(), &after.encode(), at_ms)
+                insert(transaction, document, Some(key), &before.encode(), &after.encode(), at_ms)?;
+                let turn = transaction.last_insert_rowid();
+                let mut made = transaction.prepare_cached(
+                    "INSERT OR REPLACE INTO made_again (document, old, new, turn) VALUES (?1, ?2, ?3, ?4)",
+                )?;
+                made_again.iter().try_for_each(|(old, new)| {
+                    made.execute(params![document.0, old.to_string(), new.to_string(), turn]).map(|_| ())
+                })
             }
         })
     }
@@ -123,6 +151,12 @@ fn insert(
              (SELECT key FROM undo WHERE document = ?1 AND undone = 0 AND is_over = 0 ORDER BY key DESC LIMIT 1 OFFSET ?2) \
              OR key <= (SELECT key FROM undo WHERE document = ?1 ORDER BY key DESC LIMIT 1 OFFSET ?3))",
         )?
-        .execute(params![document.0, UNDO_MAX, TURNS_MAX])
+        .execute(params![document.0, UNDO_MAX, TURNS_MAX])?;
+    // What a turn made again is asked for by the turns from before it, which went first.
+    transaction
+        .prepare_cached(
+            "DELETE FROM made_again WHERE document = ?1 AND turn < (SELECT min(key) FROM undo WHERE document = ?1)",
+        )?
+        .execute([document.0])
         .map(|_| ())
 }

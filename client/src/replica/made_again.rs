@@ -1,0 +1,232 @@
+//! Containers that were made again. What is no mergeable container comes back by an undo or a redo as a new container
+//! under a new id, and edits of the old one are then carried to the new one.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use loro::event::{Diff, DiffBatch, ListDiffItem};
+use loro::undo::DiffBatch as InnerBatch;
+use loro::{
+    ContainerID, ContainerTrait as _, LoroDoc, LoroResult, TreeDiff, TreeDiffItem, TreeExternalDiff, TreeID,
+    TreeParentId, ValueOrContainer,
+};
+
+/// Ids of containers that are gone, each with the id of the one made in its place.
+#[derive(Debug, Default, Clone)]
+pub(super) struct MadeAgain {
+    held: HashMap<ContainerID, ContainerID>,
+}
+
+impl MadeAgain {
+    pub(super) fn new(pairs: impl IntoIterator<Item = (ContainerID, ContainerID)>) -> Self {
+        Self { held: pairs.into_iter().collect() }
+    }
+
+    /// The container that stands for one now; those in `kept` stand for themselves.
+    fn of(&self, id: &ContainerID, kept: &HashSet<ContainerID>) -> ContainerID {
+        if kept.contains(id) {
+            return id.clone();
+        }
+        let mut at = id;
+        while let Some(new) = self.held.get(at) {
+            at = new;
+        }
+        // The id of a mergeable container names the map it lies in.
+        match at.parse_mergeable() {
+            Some((parent, key, kind)) => ContainerID::new_mergeable(&self.of(&parent, kept), &key, kind),
+            None => at.clone(),
+        }
+    }
+
+    fn node(&self, node: TreeID, kept: &HashSet<ContainerID>) -> TreeID {
+        match self.of(&node.associated_meta_container(), kept) {
+            ContainerID::Normal { peer, counter, .. } => TreeID { peer, counter },
+            ContainerID::Root { .. } => node,
+        }
+    }
+
+    /// A difference between two versions, in terms of the containers that are here now.
+    pub(super) fn renamed(&self, batch: InnerBatch) -> InnerBatch {
+        if self.held.is_empty() {
+            return batch;
+        }
+        let made = made_by(&batch.clone().into());
+        let mut renamed = InnerBatch { full_state: batch.full_state, ..InnerBatch::default() };
+        for (id, diff) in batch.into_iter() {
+            let id = self.of(&id, &made);
+            if renamed.cid_to_events.insert(id.clone(), diff).is_none() {
+                renamed.order.push(id);
+            }
+        }
+        renamed
+    }
+
+    /// Applies a difference whose containers were renamed; the containers that this made again.
+    pub(super) fn apply(&self, loro: &LoroDoc, batch: &DiffBatch) -> LoroResult<Vec<(ContainerID, ContainerID)>> {
+        let made = made_by(batch);
+        let mut nodes_renamed = DiffBatch::default();
+        nodes_renamed.set_full_state(batch.is_full_state());
+        for (id, diff) in batch.iter() {
+            let diff = match diff {
+                Diff::Tree(tree) => Diff::Tree(Cow::Owned(self.nodes_renamed(tree, &made))),
+                diff => diff.clone(),
+            };
+            let _ = nodes_renamed.push(id.clone(), diff); // each id comes once
+        }
+        let mut making = Making::new(loro, &nodes_renamed);
+        loro.apply_diff(nodes_renamed.clone())?;
+        for (id, diff) in nodes_renamed.iter() {
+            making.meet(loro, id, diff);
+        }
+        Ok(making.pairs.into_iter().collect())
+    }
+
+    fn nodes_renamed(&self, tree: &TreeDiff, made: &HashSet<ContainerID>) -> TreeDiff {
+        let node = |node| self.node(node, made);
+        let parent = |parent| match parent {
+            TreeParentId::Node(at) => TreeParentId::Node(node(at)),
+            parent => parent,
+        };
+        let renamed = tree.diff.iter().map(|item| {
+            let mut item = item.clone();
+            item.target = node(item.target);
+            match &mut item.action {
+                TreeExternalDiff::Create { parent: at, .. } => *at = parent(*at),
+                TreeExternalDiff::Move { parent: at, old_parent, .. } => {
+                    (*at, *old_parent) = (parent(*at), parent(*old_parent));
+                }
+                TreeExternalDiff::Delete { old_parent, .. } => *old_parent = parent(*old_parent),
+            }
+            item
+        });
+        TreeDiff { diff: renamed.collect() }
+    }
+}
+
+/// The containers that a difference makes: those it puts somewhere.
+fn made_by(batch: &DiffBatch) -> HashSet<ContainerID> {
+    let mut made = HashSet::new();
+    for (_, diff) in batch.iter() {
+        match diff {
+            Diff::Map(map) => made.extend(map.updated.values().flatten().filter_map(normal)),
+            Diff::List(items) => made.extend(items.iter().flat_map(inserted).filter_map(normal)),
+            Diff::Tree(tree) => made.extend(tree.diff.iter().filter_map(|item| match item.action {
+                TreeExternalDiff::Create { .. } => Some(item.target.associated_meta_container()),
+                TreeExternalDiff::Move { .. } | TreeExternalDiff::Delete { .. } => None,
+            })),
+            _ => {}
+        }
+    }
+    made
+}
+
+fn inserted(item: &ListDiffItem) -> &[ValueOrContainer] {
+    match item {
+        ListDiffItem::Insert { insert, .. } => insert,
+        ListDiffItem::Delete { .. } | ListDiffItem::Retain { .. } => &[],
+    }
+}
+
+/// The id of a container that is no mergeable one.
+fn normal(held: &ValueOrContainer) -> Option<ContainerID> {
+    match held {
+        ValueOrContainer::Container(child) => Some(child.id()).filter(|id| !id.is_root()),
+        ValueOrContainer::Value(_) => None,
+    }
+}
+
+/// A difference that is being applied: which containers come into being by it.
+struct Making {
+    /// Nodes that are not there before, by their tree, in the order they are made in.
+    nodes: HashMap<ContainerID, Vec<TreeID>>,
+    peer: u64,
+    /// The peer's next operation before it.
+    from: i32,
+    pairs: HashMap<ContainerID, ContainerID>,
+}
+
+impl Making {
+    fn new(loro: &LoroDoc, batch: &DiffBatch) -> Self {
+        loro.commit(); // so that operations from here on are of the difference alone
+        let peer = loro.peer_id();
+        let from = loro.oplog_vv().get(&peer).copied().unwrap_or(0);
+        let mut nodes = HashMap::new();
+        for (id, diff) in batch.iter() {
+            let (Diff::Tree(diff), Some(tree)) = (diff, loro.try_get_tree(id.clone())) else { continue };
+            let is_there = |node| tree.contains(node) && !tree.is_node_deleted(&node).unwrap_or(true);
+            let is_made = |item: &&TreeDiffItem| {
+                !matches!(item.action, TreeExternalDiff::Delete { .. }) && !is_there(item.target)
+            };
+            nodes.insert(id.clone(), diff.diff.iter().filter(is_made).map(|item| item.target).collect());
+        }
+        Self { nodes, peer, from, pairs: HashMap::new() }
+    }
+
+    /// A container of the difference is as it was made: what it holds stands for what the difference put there.
+    fn meet(&mut self, loro: &LoroDoc, id: &ContainerID, diff: &Diff<'_>) {
+        let now = self.now(id);
+        match diff {
+            Diff::Map(delta) => {
+                let Some(map) = loro.try_get_map(now) else { return };
+                for (key, held) in &delta.updated {
+                    let old = held.as_ref().and_then(normal);
+                    self.pair(old, map.get(key));
+                }
+            }
+            Diff::List(items) => {
+                let list = loro.get_container(now);
+                let at = |index| match &list {
+                    Some(loro::Container::List(list)) => list.get(index),
+                    Some(loro::Container::MovableList(list)) => list.get(index),
+                    _ => None,
+                };
+                let mut index = 0;
+                for item in items {
+                    match item {
+                        ListDiffItem::Retain { retain } => index += retain,
+                        ListDiffItem::Delete { .. } => {}
+                        ListDiffItem::Insert { insert, .. } => {
+                            for held in insert {
+                                self.pair(normal(held), at(index));
+                                index += 1;
+                            }
+                        }
+                    }
+                }
+            }
+            Diff::Tree(_) => {
+                let (Some(tree), Some(old)) = (loro.try_get_tree(now), self.nodes.remove(id)) else { return };
+                let is_new = |node: &TreeID| node.peer == self.peer && node.counter >= self.from;
+                let mut new: Vec<TreeID> = tree.nodes().into_iter().filter(is_new).collect();
+                new.sort_by_key(|node| node.counter);
+                if new.len() == old.len() {
+                    let metas = |nodes: Vec<TreeID>| nodes.into_iter().map(|node| node.associated_meta_container());
+                    self.pairs.extend(metas(old).zip(metas(new)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn pair(&mut self, old: Option<ContainerID>, held: Option<ValueOrContainer>) {
+        let Some((old, ContainerID::Normal { peer, counter, container_type })) =
+            old.zip(held.as_ref().and_then(normal))
+        else {
+            return;
+        };
+        if peer == self.peer && counter >= self.from && container_type == old.container_type() {
+            self.pairs.insert(old, ContainerID::Normal { peer, counter, container_type });
+        }
+    }
+
+    /// A container of the difference as it is called now.
+    fn now(&self, id: &ContainerID) -> ContainerID {
+        if let Some(new) = self.pairs.get(id) {
+            return new.clone();
+        }
+        match id.parse_mergeable() {
+            Some((parent, key, kind)) => ContainerID::new_mergeable(&self.now(&parent), &key, kind),
+            None => id.clone(),
+        }
+    }
+}
