@@ -1,4 +1,5 @@
-//! Everything together: [`sim`], the seeded simulator, and [`live`], real processes with faults between them.
+//! Everything together: [`sim`], the seeded simulator, and [`live`], real processes with faults between them, for which
+//! the [`typist`] types.
 //!
 //! Planted bugs, lying stores and faults live here, as wrappers, and never as switches in shipped code.
 
@@ -6,3 +7,4 @@
 
 pub mod live;
 pub mod sim;
+pub mod typist;

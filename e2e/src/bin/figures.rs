@@ -1,4 +1,5 @@
-//! Figures of one run on this machine, each against a limit measured beside it: `figures TRACE.json.gz`.
+//! Figures of one run on this machine, each against a limit measured beside it. Typed is the recorded paper where it is at
+//! hand, else a session of the typist.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -13,12 +14,15 @@ use roost_e2e::live::cable::Cable;
 use roost_e2e::live::log::facts;
 use roost_e2e::live::process::{Device, Server};
 use roost_e2e::live::speaker::{Problem, Speaker, next};
+use roost_e2e::live::trace::{Trace, recorded, typed};
 use roost_shared::limits::SEAL_PAUSE_MS;
 use roost_shared::wire::message::{Append, ClientMessage, ServerMessage};
 use roost_shared::{DocumentId, Header, Kind};
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::time::{Instant, MissedTickBehavior};
 
+/// Edits of the typist's session: at its rate it takes as long as the recorded paper at its own.
+const TYPED: usize = 40_000;
 /// Appends, and commits of the limit they are held against.
 const ROUNDS: usize = 500;
 /// Edits, each after a rest: what is typed at once shares an envelope.
@@ -29,10 +33,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Figures = Result<(), Problem>;
 
 fn main() -> ExitCode {
-    let Some(trace) = std::env::args().nth(1) else { return ExitCode::from(2) };
     let runtime = tokio::runtime::Runtime::new();
     let done = runtime.map_err(Into::into).and_then(|runtime| {
-        bytes(Path::new(&trace))?;
+        match recorded("automerge-paper") {
+            Some(paper) => bytes(&paper, "11000")?,
+            None => bytes(&typed(1, TYPED), "1700")?,
+        }
         runtime.block_on(acks())
     });
     match done {
@@ -49,7 +55,7 @@ fn say(text: &str) {
 }
 
 /// What a device sends for a trace, and what the server spends on it.
-fn bytes(trace: &Path) -> Figures {
+fn bytes(trace: &Trace, rate: &str) -> Figures {
     let dir = tempfile::tempdir()?;
     let data_dir = dir.path().join("server");
     let (cable, listener) = Cable::new()?;
@@ -58,7 +64,7 @@ fn bytes(trace: &Path) -> Figures {
     let device = Device::new(dir.path().join("device"));
     device.ok(&["init", "--server", &cable.address()]);
     let (cpu, up) = (server.cpu_seconds(), cable.up_bytes());
-    device.ok(&["replay", "doc", &trace.to_string_lossy(), "--rate", "11000"]);
+    device.ok(&["replay", "doc", &trace.file.to_string_lossy(), "--rate", rate]);
     device.ok(&["sync"]);
     let (cpu, up) = (server.cpu_seconds() - cpu, cable.up_bytes() - up);
     let text = device.ok(&["cat", "doc"]);
@@ -66,7 +72,8 @@ fn bytes(trace: &Path) -> Figures {
     let facts = facts(&data_dir);
     let export = export_of(device.dir())?;
     say(&format!(
-        "server CPU {:.0} µs an append ({} entries); A sent {up} bytes ({} of them sealed entries), {:.2} times one Loro export of {export} bytes, for a text of {} bytes",
+        "{}: server CPU {:.0} µs an append ({} entries); A sent {up} bytes ({} of them sealed entries), {:.2} times one Loro export of {export} bytes, for a text of {} bytes",
+        trace.name,
         cpu * 1e6 / facts.entries as f64,
         facts.entries,
         facts.sealed_bytes,

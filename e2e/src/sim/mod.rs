@@ -14,7 +14,7 @@ mod lies;
 mod membership;
 mod network;
 mod plant;
-mod random;
+pub mod random;
 mod rest;
 mod server;
 mod transport;

@@ -1,41 +1,65 @@
-//! A recorded document is typed on one device and followed on another while the server and the typing device are
-//! killed with -9. Nothing may be missing, and nothing may stand twice.
+//! A session is typed on one device and followed on another while the server and the typing device are killed with -9.
+//! Nothing may be missing, and nothing may stand twice.
 
 use std::path::Path;
 
 use roost_e2e::live::log::{LogFacts, facts};
 use roost_e2e::live::process::{Device, Follow, Server};
-use roost_e2e::live::trace::trace;
+use roost_e2e::live::trace::{Trace, recorded, typed};
+
+/// Edits of a session that the typist makes: in as many commits, and in the same time, as the recorded paper's 260,000.
+const EDITS: usize = 40_000;
 
 struct Killed<'a> {
-    trace: &'a str,
+    trace: Trace,
+    /// Edits in one commit.
+    commit_every: &'a str,
+    /// Edits a second; as fast as it goes without.
     rate: Option<&'a str>,
 }
 
 #[test]
-fn a_paper_survives_kills_of_server_and_writer() {
-    survive(&Killed { trace: "automerge-paper", rate: Some("11000") });
+fn a_typed_session_survives_kills_of_server_and_writer() {
+    survive(&Killed { trace: typed(1, EDITS), commit_every: "4", rate: Some("1700") });
 }
 
 #[test]
-fn a_component_survives_kills_of_server_and_writer() {
-    survive(&Killed { trace: "sveltecomponent", rate: Some("900") });
+fn a_session_typed_as_fast_as_it_goes_survives_kills() {
+    survive(&Killed { trace: typed(2, EDITS), commit_every: "4", rate: None });
 }
 
 #[test]
-fn a_paper_typed_as_fast_as_it_goes_survives_kills() {
-    survive(&Killed { trace: "automerge-paper", rate: None });
+fn a_recorded_paper_survives_kills_of_server_and_writer() {
+    survive_recorded("automerge-paper", Some("11000"));
+}
+
+#[test]
+fn a_recorded_component_survives_kills_of_server_and_writer() {
+    survive_recorded("sveltecomponent", Some("900"));
+}
+
+#[test]
+fn a_recorded_paper_typed_as_fast_as_it_goes_survives_kills() {
+    survive_recorded("automerge-paper", None);
+}
+
+/// Where the recording is not at hand, the typist's sessions stand alone.
+fn survive_recorded(name: &str, rate: Option<&str>) {
+    match recorded(name) {
+        Some(trace) => survive(&Killed { trace, commit_every: "26", rate }),
+        None => println!("figure: kills {name}: no recording here, so the typed sessions stand alone"),
+    }
 }
 
 fn survive(killed: &Killed<'_>) {
     let dir = tempfile::tempdir().unwrap();
-    let (file, end) = trace(killed.trace);
+    let Trace { name, file, end } = &killed.trace;
     let file = file.to_string_lossy().into_owned();
     let mut server = Server::start(&dir.path().join("server"), &[]);
     let (writer, reader) = two_devices(dir.path(), &server.address());
     let watch = reader.start(&["sync", "--watch", "--json"], Follow::Stdout);
 
-    let mut replay = vec!["replay", "doc", &file, "--commit-every", "26", "--json"];
+    let mut replay = vec!["replay", "doc", &file, "--commit-every", killed.commit_every, "--json"];
     if let Some(rate) = killed.rate {
         replay.extend(["--rate", rate]);
     }
@@ -52,12 +76,12 @@ fn survive(killed: &Killed<'_>) {
     writer.ok(&["sync", "--wait", "60s"]);
     watch.kill();
     reader.ok(&["sync", "--wait", "60s"]);
-    assert!(reader.ok(&["cat", "doc"]) == end, "the reader's text is not the trace's end");
-    assert!(writer.ok(&["cat", "doc"]) == end, "the writer's text is not the trace's end");
+    assert!(reader.ok(&["cat", "doc"]) == *end, "the reader's text is not the trace's end");
+    assert!(writer.ok(&["cat", "doc"]) == *end, "the writer's text is not the trace's end");
     assert_eq!(writer.ok(&["digest", "doc"]), reader.ok(&["digest", "doc"]));
     assert!(server.terminate(), "the server did not drain");
     let facts = facts(&dir.path().join("server"));
-    println!("figure: kills {} {:?}: {facts:?}", killed.trace, killed.rate);
+    println!("figure: kills {name} {:?}: {facts:?}", killed.rate);
     assert_eq!(LogFacts { gaps: 0, doubles: 0, author_gaps: 0, ..facts }, facts);
 }
 

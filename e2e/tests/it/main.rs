@@ -26,4 +26,5 @@ mod secrets;
 mod seen;
 mod sim;
 mod tidy;
+mod typist;
 mod versions;

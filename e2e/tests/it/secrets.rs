@@ -10,20 +10,33 @@ use roost_e2e::live::cable::Cable;
 use roost_e2e::live::log::hits;
 use roost_e2e::live::process::{Device, Server};
 use roost_e2e::live::speaker::{Speaker, next};
-use roost_e2e::live::trace::trace;
+use roost_e2e::live::trace::{Trace, recorded, typed};
 use roost_shared::limits::PADDING_FLOOR;
 use roost_shared::wire::message::{Append, ClientMessage, ServerMessage};
 use roost_shared::{DocumentId, Envelope, Hash, Header, Kind};
 
 /// Words of the document to look for.
 const WORDS: usize = 40;
+/// Edits of the session that the typist makes.
+const EDITS: usize = 10_000;
 
 #[test]
 fn the_server_holds_nothing_in_clear() {
+    nothing_in_clear(&typed(3, EDITS));
+}
+
+#[test]
+fn the_server_holds_nothing_of_a_recorded_session_in_clear() {
+    match recorded("sveltecomponent") {
+        Some(trace) => nothing_in_clear(&trace),
+        None => println!("figure: secrets: no recording here, so the typed session stands alone"),
+    }
+}
+
+fn nothing_in_clear(Trace { name, file, end }: &Trace) {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = dir.path().join("server");
     let server = Server::start(&data_dir, &[]);
-    let (file, end) = trace("sveltecomponent");
     let one = Device::new(dir.path().join("one"));
     one.ok(&["init", "--server", &server.address(), "--name", "grandmothers-laptop"]);
     let link = one.ok(&["share"]);
@@ -53,7 +66,11 @@ fn the_server_holds_nothing_in_clear() {
     let running = hits(&data_dir, &wanted);
     assert!(server.terminate());
     let stopped = hits(&data_dir, &wanted);
-    println!("figure: secrets {} words, names, tokens and links searched, {} hits", wanted.len(), running + stopped);
+    println!(
+        "figure: secrets of {name}: {} words, names, tokens and links searched, {} hits",
+        wanted.len(),
+        running + stopped
+    );
     assert_eq!((running, stopped), (0, 0));
     // The search itself finds what is there.
     assert_eq!(hits(&data_dir, &[b"SQLite format 3".to_vec()]), 1);
