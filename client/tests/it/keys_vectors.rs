@@ -20,7 +20,7 @@ const EPOCHS: [(u32, u8); 3] = [(1, 0xe1), (2, 0xe2), (5, 0xe5)];
 const EPHEMERAL: [u8; 32] = [0x77; 32];
 
 /// Compares `document` with its file, or writes the file when asked to.
-fn pinned(name: &str, document: &Value) {
+pub fn pinned(name: &str, document: &Value) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/tests/vectors").join(name);
     if std::env::var_os("ROOST_WRITE_VECTORS").is_some_and(|value| value == "1") {
         let text = serde_json::to_string_pretty(document).expect("JSON has a text");

@@ -9,3 +9,4 @@ mod history;
 mod merge;
 mod presence;
 mod rewrite;
+mod vectors;
