@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::config::{Admission, Config};
 use crate::fanout::Fanout;
+pub use crate::http::error::ApiError;
 use crate::log::Logs;
 use crate::store::SharedStore;
 use crate::telemetry::now_ms;

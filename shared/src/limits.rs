@@ -116,6 +116,10 @@ pub const BACKOFF_MIN_MS: u64 = 500;
 pub const BACKOFF_MAX_MS: u64 = 30_000;
 /// An Append unanswered for this long is repeated, byte for byte, on a new socket.
 pub const APPEND_TIMEOUT_MS: u64 = 15_000;
+/// So many bytes of it give it a millisecond more: a slower line is taken for dead.
+pub const SLOWEST_BYTES_PER_MS: u64 = 8;
+/// Entries that were acknowledged and not met in the log for this long (behind a long backlog, say) are appended again.
+pub const MET_TIMEOUT_MS: u64 = 120_000;
 /// Edits typed within this time of the last seal go into one envelope: an entry costs some 500 bytes and a
 /// signature however little it holds. An edit after a rest is sealed at once.
 pub const SEAL_PAUSE_MS: u64 = 100;

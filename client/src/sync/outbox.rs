@@ -4,18 +4,15 @@
 use std::collections::VecDeque;
 
 use roost_shared::hash::Hash;
-use roost_shared::limits::{APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, APPEND_TIMEOUT_MS, SEAL_PAUSE_MS};
+use roost_shared::limits::{
+    APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, APPEND_TIMEOUT_MS, MET_TIMEOUT_MS, SEAL_PAUSE_MS, SLOWEST_BYTES_PER_MS,
+};
 use roost_shared::roster::Scope;
 use roost_shared::{DocumentId, LogId};
 
 use super::event::OutboxRow;
 use super::resync::Stage;
 use super::{Effect, Machine, Notice, SealAt, Step};
-
-/// A line slower than 8 KiB/s is taken for dead.
-const SLOWEST_BYTES_PER_MS: u64 = 8;
-/// An acknowledged entry that is not met for this long (behind a long backlog, say) is asked for on a new socket.
-const MET_TIMEOUT_MS: u64 = 120_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {

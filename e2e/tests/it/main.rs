@@ -22,6 +22,7 @@ mod hostile_bodies;
 mod kills;
 mod poison;
 mod presence;
+mod protocol_page;
 mod secrets;
 mod seen;
 mod sim;

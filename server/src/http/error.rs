@@ -29,6 +29,21 @@ impl ApiError {
         let detail = "sign the nonce with the device key and ask again";
         Self { nonce: Some(nonce), ..Self::new(code, detail) }
     }
+
+    /// The HTTP status that its code goes with.
+    pub const fn status(&self) -> u16 {
+        status(self.code).as_u16()
+    }
+
+    /// When the same request may be tried again, if that alone may help.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        self.code.is_retryable().then_some(1_000)
+    }
+
+    /// What happened, and what to do.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
 }
 
 impl From<Refusal> for ApiError {
@@ -78,7 +93,7 @@ impl IntoResponse for ApiError {
             // A nonce handed out is no refusal worth a line.
             tracing::info!(code = %self.code, %request_id, "refused");
         }
-        let retry_after_ms = self.code.is_retryable().then_some(1_000);
+        let retry_after_ms = self.retry_after_ms();
         let problem = Problem {
             kind: format!("about:blank#{}", self.code),
             title: self.code.as_str().replace('_', " "),
@@ -173,6 +188,7 @@ const fn advice(code: Code) -> &'static str {
         Code::WrongWorkspace => "it belongs to another workspace",
         Code::WrongAuthor => "the envelope names another author than the device that sent it",
         Code::EnvelopeInvalid => "the bytes are no envelope that may be appended",
-        _ => "try again later",
+        _ if code.is_retryable() => "try again later",
+        _ => "the request breaks a rule of the protocol: PROTOCOL.md has this code",
     }
 }

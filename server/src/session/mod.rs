@@ -195,6 +195,7 @@ fn advice(code: Code) -> &'static str {
         Code::NotFound => "there is no such workspace here",
         Code::TooMany => "this device has too many sockets open",
         Code::WrongWorkspace => "Hello names another workspace than the address",
-        _ => "try again later",
+        _ if code.is_retryable() => "try again later",
+        _ => "this breaks a rule of the protocol: PROTOCOL.md has this code",
     }
 }
