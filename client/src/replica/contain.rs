@@ -303,14 +303,14 @@ impl OpenDocument {
     }
 }
 
-/// The operations of a snapshot. The state in it is another's word, and read only when it is needed; this device's
-/// Loro makes it anew.
+/// The operations of a snapshot, all it follows on included: of a part of a history, what has no beginning would be lost
+/// without a word. The state in it is another's word, and read only when it is needed; this device's Loro makes it anew.
 fn history(snapshot: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let (history, is_shallow) = scratch(|read| {
-        read.import(snapshot)?;
-        Ok((read.export(ExportMode::all_updates())?, read.is_shallow()))
+    let (history, is_whole) = scratch(|read| {
+        let is_whole = read.import(snapshot)?.pending.is_none() && !read.is_shallow();
+        Ok((read.export(ExportMode::all_updates())?, is_whole))
     })?;
-    if is_shallow { Err(Refusal::Shallow) } else { Ok(history) }
+    if is_whole { Ok(history) } else { Err(Refusal::Shallow) }
 }
 
 /// Works on a document of its own, which is not dropped if Loro panics.

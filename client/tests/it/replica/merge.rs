@@ -1,11 +1,12 @@
 //! From entries into documents: what fails is put aside, what lacks something waits, the rest goes on.
 
 use roost::keys::{EpochKey, seal};
+use roost::loro::{ExportMode, LoroDoc};
 use roost::schema::Schema;
 use roost::sync::Notice;
 use roost_shared::plaintext::{Compression, Head};
 use roost_shared::roster::Scope;
-use roost_shared::{DocumentId, Envelope};
+use roost_shared::{DocumentId, Envelope, Kind};
 
 use super::bench::{Bench, update};
 use crate::machine::world::{NOTES, TODOS, Team, TestLog, head};
@@ -71,6 +72,28 @@ fn what_cannot_be_merged_is_put_aside_and_all_else_goes_on() {
     bench.write(NOTES, " mine");
     bench = bench.restart();
     assert!(bench.text(NOTES).ends_with(" mine"));
+}
+
+#[test]
+fn a_snapshot_brings_its_whole_history_or_is_put_aside() {
+    let (team, mut log, mut bench) = world();
+    let loro = LoroDoc::new();
+    loro.set_peer_id(4).unwrap();
+    loro.get_text("text").insert(0, "begun").unwrap();
+    loro.commit();
+    let begun = loro.oplog_vv();
+    loro.get_text("text").insert(5, " and more").unwrap();
+    loro.commit();
+    let modes = [ExportMode::updates(&begun), ExportMode::all_updates(), ExportMode::Snapshot];
+    for ((mode, author_seq), text) in modes.into_iter().zip(1..).zip(["", "begun and more", "begun and more"]) {
+        let mut header = team.header(&log, 1, author_seq);
+        header.kind = Kind::Snapshot;
+        log.push(team.seal(1, header, &head().plaintext(&loro.export(mode).unwrap())));
+        bench.sync(&mut log);
+        assert_eq!(bench.text(NOTES), text, "blob {author_seq}");
+        assert_eq!(bench.replica.store().quarantined().unwrap(), 1, "the first has no beginning");
+    }
+    assert!(bench.replica.view().synced);
 }
 
 #[test]
