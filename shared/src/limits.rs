@@ -62,6 +62,8 @@ pub const ERROR_TEXT_MAX: usize = 1_024;
 pub const PAGE_ITEMS_MAX: usize = 1_024;
 /// The Hello message.
 pub const HELLO_MAX: usize = 4 * 1024;
+/// What a socket may bring before Welcome: a Hello, the heads of its frames, and a ping.
+pub const BEFORE_WELCOME_MAX: usize = HELLO_MAX + 64;
 /// Documents a Hello may name.
 pub const HELLO_DOCUMENTS_MAX: usize = 96;
 /// A Hello must arrive within this.
@@ -88,10 +90,16 @@ pub const ROSTER_CHAIN_MAX: usize = 10_000;
 pub const HTTP_BODY_MAX: usize = MESSAGE_MAX + 64 * 1024;
 /// The body that creates a workspace: a whole chain, base64.
 pub const HTTP_CHAIN_MAX: usize = 8 * 1024 * 1024;
+/// A body or a socket up to this is small: the last quarter of what may be unfinished is kept for these.
+pub const SMALL_BODY_MAX: usize = 64 * 1024;
 /// The heads of an HTTP request.
 pub const HTTP_HEAD_MAX: usize = 8 * 1024;
 /// They must arrive within this.
 pub const HTTP_HEAD_TIMEOUT_MS: u64 = 10_000;
+/// A body may be this late …
+pub const HTTP_BODY_GRACE_MS: u64 = 10_000;
+/// … and from then on comes at least this fast on the average: bytes a second.
+pub const HTTP_BODY_RATE_MIN: u64 = 16 * 1024;
 /// Live sockets one device may hold.
 pub const SOCKETS_PER_DEVICE_MAX: usize = 64;
 /// A send that makes no progress for this long ends the socket.
@@ -140,4 +148,5 @@ const _: () = {
     assert!(KEPT_ENTRIES_MAX * 4 + DEVICES_MAX * 24 + 256 <= BODY_MAX, "a checkpoint fits an envelope");
     assert!(SEAL_PAUSE_MS < BACKOFF_MIN_MS && BACKOFF_MIN_MS < BACKOFF_MAX_MS);
     assert!(HELLO_TIMEOUT_MS < NONCE_LIFE_MS);
+    assert!(BEFORE_WELCOME_MAX <= SMALL_BODY_MAX && SMALL_BODY_MAX < HTTP_BODY_MAX && HTTP_BODY_MAX < HTTP_CHAIN_MAX);
 };

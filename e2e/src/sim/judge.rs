@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use roost_server::store::memory::MemoryStore;
 use roost_server::store::{
-    Append, Appended, ChangeLog, Device, KeylessToken, Page, Redeem, Refusal, Store, TokenChange, Workspace,
+    Append, Appended, ChangeLog, Device, KeylessToken, Page, Redeem, Refusal, RosterHead, Store, TokenChange, Workspace,
 };
 use roost_shared::hash::Hash;
 use roost_shared::roster::{Record, Scope};
@@ -238,6 +238,10 @@ impl Store for JudgedStore {
 
     async fn device(&self, workspace: WorkspaceId, device: DeviceId) -> Result<Option<Device>, Refusal> {
         self.inner().device(workspace, device).await
+    }
+
+    async fn roster_head(&self, workspace: WorkspaceId) -> Result<Option<RosterHead>, Refusal> {
+        self.inner().roster_head(workspace).await
     }
 
     async fn chain(&self, workspace: WorkspaceId) -> Result<Vec<Record>, Refusal> {

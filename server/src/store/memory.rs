@@ -14,7 +14,8 @@ use roost_shared::{Code, Cursor, DeviceId, LogId, Seq, WorkspaceId};
 use super::links::{Link, admit, invite_of, open_links};
 use super::rules::{Facts, NewEntry, State};
 use super::{
-    Append, Appended, ChangeLog, Device, Entry, KeylessToken, Page, Redeem, Refusal, Store, TokenChange, Workspace,
+    Append, Appended, ChangeLog, Device, Entry, KeylessToken, Page, Redeem, Refusal, RosterHead, Store, TokenChange,
+    Workspace,
 };
 
 /// A store that dies with the process.
@@ -121,7 +122,7 @@ impl Store for MemoryStore {
     async fn create(&self, workspace: WorkspaceId, log: LogId, chain: Vec<Record>) -> Result<LogId, Refusal> {
         let _writer = self.writer.lock().await;
         if let Ok(held) = self.take(workspace) {
-            return super::rules::created_before(&held.state, &self.chain(workspace).await?, log, &chain);
+            return super::rules::created_before(&held.state.logs, &self.chain(workspace).await?, log, &chain);
         }
         let mut held = Held {
             state: State::new(workspace, log),
@@ -189,6 +190,16 @@ impl Store for MemoryStore {
             ed: member.device.ed,
             scope: member.device.scope,
             status: member.device.status,
+        }))
+    }
+
+    async fn roster_head(&self, workspace: WorkspaceId) -> Result<Option<RosterHead>, Refusal> {
+        let workspaces = self.workspaces.lock();
+        let roster: Option<&Roster> = workspaces.get(&workspace).map(|held| &*held.state.roster);
+        Ok(roster.and_then(|roster| {
+            let owner = roster.owner()?.clone();
+            let (version, hash, is_purged) = (roster.version(), roster.hash(), roster.is_purged());
+            Some(RosterHead { version, hash, is_purged, owner })
         }))
     }
 

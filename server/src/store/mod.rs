@@ -14,7 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use roost_shared::hash::Hash;
 use roost_shared::limits::PAGE_ITEMS_MAX;
-use roost_shared::roster::{Record, Roster, Scope, Status};
+use roost_shared::roster::{Owner, Record, Roster, Scope, Status};
 use roost_shared::tree::Frontier;
 use roost_shared::wire::http::LogLife;
 use roost_shared::wire::message::Seen;
@@ -43,6 +43,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// One device, as the roster has it.
     async fn device(&self, workspace: WorkspaceId, device: DeviceId) -> Result<Option<Device>, Refusal>;
+
+    /// The end of the roster chain, without reading the rest: for whoever nobody knows.
+    async fn roster_head(&self, workspace: WorkspaceId) -> Result<Option<RosterHead>, Refusal>;
 
     /// The roster chain from genesis.
     async fn chain(&self, workspace: WorkspaceId) -> Result<Vec<Record>, Refusal>;
@@ -221,6 +224,19 @@ pub struct Device {
     pub scope: Scope,
     /// Where it stands.
     pub status: Status,
+}
+
+/// The end of a roster chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RosterHead {
+    /// The version of the newest record.
+    pub version: u64,
+    /// Its hash.
+    pub hash: Hash,
+    /// Whether it is a purge.
+    pub is_purged: bool,
+    /// The newest owner record's body.
+    pub owner: Owner,
 }
 
 /// A piece of the log.

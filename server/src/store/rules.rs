@@ -7,13 +7,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use roost_shared::hash::Hash;
 use roost_shared::limits::{APPEND_ENVELOPES_MAX, LOG_CHANGE_PAUSE_MS, LOG_LIVES_MAX};
-use roost_shared::roster::{ChainError, Record, Roster, Scope};
+use roost_shared::roster::{ChainError, Record, RecordBody, Roster, Scope, Status};
 use roost_shared::tree::{Frontier, leaf_of};
 use roost_shared::wire::http::LogLife;
 use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, DeviceId, Envelope, Kind, LogId, Seq, WorkspaceId};
 
-use super::{Append, Appended, ChangeLog, Refusal, Workspace};
+use super::{Append, Appended, ChangeLog, Device, Refusal, RosterHead, Workspace};
 
 /// What the writer keeps of a workspace between transactions.
 #[derive(Debug, Clone)]
@@ -115,8 +115,11 @@ impl State {
         append: Append,
         quota_bytes: u64,
     ) -> Result<(Appended, Vec<NewEntry>), Refusal> {
-        if append.envelopes.is_empty() || append.envelopes.len() > APPEND_ENVELOPES_MAX {
+        if append.envelopes.is_empty() {
             return Err(Code::BadMessage.into());
+        }
+        if append.envelopes.len() > APPEND_ENVELOPES_MAX {
+            return Err(Code::TooLarge.into());
         }
         // Work on copies: a refusal half way must leave nothing behind.
         let mut frontier = self.frontier.clone();
@@ -220,13 +223,7 @@ impl State {
     /// Takes the next roster record in; the row is to be inserted in this transaction.
     pub fn append_record(&mut self, workspace: WorkspaceId, record: &Record) -> Result<NewEntry, Refusal> {
         let mut roster = Roster::clone(&self.roster);
-        roster.apply(record).map_err(|error| match error {
-            ChainError::Moved { .. } => Code::RosterMoved,
-            ChainError::Purged => Code::WorkspaceGone,
-            ChainError::Workspace => Code::WrongWorkspace,
-            ChainError::Signature => Code::SignatureInvalid,
-            ChainError::Rule(_) => Code::RosterInvalid,
-        })?;
+        roster.apply(record).map_err(code_of)?;
         let envelope = Envelope::control(workspace, self.log(), roster.epoch(), record.version, record.as_bytes());
         let hash = envelope.hash();
         let row = push(&mut self.frontier, hash, envelope);
@@ -263,8 +260,48 @@ fn push(frontier: &mut Frontier, envelope_hash: Hash, envelope: Envelope) -> New
     NewEntry { seq, envelope_hash, root: frontier.root(), envelope }
 }
 
-/// The answer to creating a workspace that exists: the same when it is the same request, else a refusal.
-pub fn created_before(state: &State, held: &[Record], log: LogId, chain: &[Record]) -> Result<LogId, Refusal> {
-    let same = state.logs.first().is_some_and(|life| life.log == log) && held.starts_with(chain);
-    if same { Ok(state.log()) } else { Err(Refusal { code: Code::WorkspaceExists, log: Some(state.log()) }) }
+/// The code of a record that does not go on its chain.
+pub const fn code_of(error: ChainError) -> Code {
+    match error {
+        ChainError::Moved { .. } => Code::RosterMoved,
+        ChainError::Purged => Code::WorkspaceGone,
+        ChainError::Workspace => Code::WrongWorkspace,
+        ChainError::Signature => Code::SignatureInvalid,
+        ChainError::Rule(_) => Code::RosterInvalid,
+    }
+}
+
+/// Refuses a record that cannot follow the end of its chain. `invite` is the device that a replace record names as its
+/// invite. Whoever passes holds the owner key or a share link, or has read the chain; the store has the last word.
+pub fn may_follow(head: &RosterHead, invite: Option<&Device>, record: &Record) -> Result<(), Refusal> {
+    let open = invite.filter(|invite| invite.status == Status::Invite);
+    if let Some(invite) = open {
+        return signed_by(&invite.ed, record); // whether its link was redeemed is asked before its place in the chain
+    }
+    if head.is_purged {
+        return Err(Code::WorkspaceGone.into());
+    }
+    if record.version != head.version + 1 || record.previous != head.hash {
+        return Err(Code::RosterMoved.into());
+    }
+    match &record.body {
+        RecordBody::Owner(owner) if WorkspaceId::of_owner(&owner.ed) != record.workspace => {
+            Err(Code::WrongWorkspace.into())
+        }
+        RecordBody::Owner(owner) => signed_by(&owner.ed, record),
+        RecordBody::Purge => signed_by(&head.owner.ed, record),
+        RecordBody::Replace(_) => Err(Code::RosterInvalid.into()),
+    }
+}
+
+fn signed_by(key: &[u8; 32], record: &Record) -> Result<(), Refusal> {
+    if record.is_signed_by(key) { Ok(()) } else { Err(Code::SignatureInvalid.into()) }
+}
+
+/// The answer to creating a workspace that exists: the same when it is the same request, else a refusal. `held` is the
+/// beginning of its chain, as many records as the request has.
+pub fn created_before(logs: &[LogLife], held: &[Record], log: LogId, chain: &[Record]) -> Result<LogId, Refusal> {
+    let current = logs.last().map_or(LogId::ZERO, |life| life.log);
+    let is_same = logs.first().is_some_and(|life| life.log == log) && held.starts_with(chain);
+    if is_same { Ok(current) } else { Err(Refusal { code: Code::WorkspaceExists, log: Some(current) }) }
 }

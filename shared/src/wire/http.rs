@@ -1,13 +1,17 @@
 //! The JSON bodies of the HTTP routes, and the framing of octet-stream bodies. Bytes in JSON are base64url without
 //! padding, ids and hashes are hex, times are milliseconds since 1970.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::error::Code;
 use crate::hash::Hash;
 use crate::id::{DeviceId, LogId, WorkspaceId};
+use crate::limits::ROSTER_CHAIN_MAX;
 use crate::roster::Scope;
 
 /// Bytes that travel in JSON as base64url without padding.
@@ -44,8 +48,36 @@ impl<'de> Deserialize<'de> for Base64 {
 pub struct CreateWorkspace {
     /// Chosen by the device.
     pub log: LogId,
-    /// The roster from genesis, one record each.
+    /// The roster from genesis, one record each; of a chain that is too long, one more than may be.
+    #[serde(deserialize_with = "bounded")]
     pub chain: Vec<Base64>,
+}
+
+/// Records of a chain, up to one over the limit: empty ones would take eight times the memory of their text.
+fn bounded<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Base64>, D::Error> {
+    struct Records;
+
+    impl<'de> Visitor<'de> for Records {
+        type Value = Vec<Base64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of records")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut records = Vec::new();
+            while records.len() <= ROSTER_CHAIN_MAX {
+                match list.next_element()? {
+                    Some(record) => records.push(record),
+                    None => return Ok(records),
+                }
+            }
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(records)
+        }
+    }
+
+    deserializer.deserialize_seq(Records)
 }
 
 /// Answer to `POST /v1/workspaces` and `POST /v1/workspaces/{ws}/log`.

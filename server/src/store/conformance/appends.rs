@@ -30,7 +30,7 @@ pub async fn an_append_has_one_to_256_envelopes(store: &dyn Store) {
     world.refuses(world.append(PHONE, Vec::new()), Code::BadMessage, "an append of nothing").await;
     let envelope = world.update(PHONE, 1);
     let many = vec![envelope; APPEND_ENVELOPES_MAX + 1];
-    world.refuses(world.append(PHONE, many), Code::BadMessage, "an append of 257 envelopes").await;
+    world.refuses(world.append(PHONE, many), Code::TooLarge, "an append of 257 envelopes").await;
 }
 
 pub async fn all_or_nothing(store: &dyn Store) {

@@ -25,7 +25,8 @@ use self::rows::array;
 use self::write::Write;
 use self::writer::Writer;
 use super::{
-    Append, Appended, ChangeLog, Device, Entry, KeylessToken, Page, Redeem, Refusal, Store, TokenChange, Workspace,
+    Append, Appended, ChangeLog, Device, Entry, KeylessToken, Page, Redeem, Refusal, RosterHead, Store, TokenChange,
+    Workspace,
 };
 
 /// Writes waiting for the writer; a sender past it waits, so memory stays bounded.
@@ -121,12 +122,7 @@ impl SqliteStore {
     }
 
     async fn key(&self, reader: &mut SqliteConnection, workspace: WorkspaceId) -> Result<i64, Refusal> {
-        let key = sqlx::query_scalar("SELECT key FROM workspace WHERE id = ?")
-            .bind(&workspace.0[..])
-            .fetch_optional(reader)
-            .await
-            .map_err(refused)?;
-        key.ok_or_else(|| Code::NotFound.into())
+        rows::key(reader, workspace).await?.ok_or_else(|| Code::NotFound.into())
     }
 }
 
@@ -194,6 +190,16 @@ impl Store for SqliteStore {
     }
 
     async fn redeem(&self, redeem: Redeem) -> Result<(), Refusal> {
+        // Whoever does not know a link is refused here: the one writer has no work with it.
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        let link = match rows::key(&mut reader, redeem.workspace).await? {
+            Some(key) => rows::link_row(&mut reader, key, redeem.link_hash).await.map_err(refused)?,
+            None => None,
+        };
+        drop(reader);
+        if link.is_none() {
+            return Err(Code::LinkUnavailable.into());
+        }
         self.write(|reply| Write::Redeem { redeem, reply }).await
     }
 
@@ -212,10 +218,18 @@ impl Store for SqliteStore {
         rows::device(&mut reader, workspace, device).await
     }
 
+    async fn roster_head(&self, workspace: WorkspaceId) -> Result<Option<RosterHead>, Refusal> {
+        let mut reader = self.readers.acquire().await.map_err(refused)?;
+        match rows::key(&mut reader, workspace).await? {
+            Some(key) => rows::roster_head(&mut reader, key).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn chain(&self, workspace: WorkspaceId) -> Result<Vec<Record>, Refusal> {
         let mut reader = self.readers.acquire().await.map_err(refused)?;
         let key = self.key(&mut reader, workspace).await?;
-        rows::chain(&mut reader, key).await
+        rows::chain(&mut reader, key, None).await
     }
 
     async fn read(&self, workspace: WorkspaceId, after: Cursor, max_bytes: usize) -> Result<Page, Refusal> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use roost_shared::hash::Hash;
-use roost_shared::roster::{Record, Roster, Scope, Status};
+use roost_shared::limits::HEADER_LEN;
+use roost_shared::roster::{Record, RecordBody, Roster, Scope, Status};
 use roost_shared::tree::Frontier;
 use roost_shared::wire::http::LogLife;
 use roost_shared::{Code, Cursor, DeviceId, Envelope, Kind, LogId, Seq, WorkspaceId};
@@ -15,7 +16,7 @@ use sqlx::{Row, SqliteConnection};
 use super::refused;
 use crate::store::links::{Link, open_links};
 use crate::store::rules::{Author, Facts, NewEntry, State};
-use crate::store::{Device, Refusal};
+use crate::store::{Device, Refusal, RosterHead};
 
 type Read<T> = Result<T, Refusal>;
 
@@ -44,19 +45,27 @@ pub async fn load(connection: &mut SqliteConnection, workspace: WorkspaceId) -> 
     let key: i64 = row.get(0);
     let frontier = Frontier::decode(row.get(1)).ok_or(Code::StorageFailed)?;
     let (bytes, log_changed_ms) = (unsigned(&row, 2), unsigned(&row, 3));
-    let logs = sqlx::query("SELECT log, first FROM log_life WHERE workspace = ? ORDER BY number")
-        .bind(key)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(refused)?;
-    let logs: Vec<LogLife> = logs
-        .iter()
-        .map(|row| Ok(LogLife { log: LogId(array(row, 0)?), first: unsigned(row, 1) }))
-        .collect::<Read<_>>()?;
-    let chain = chain(connection, key).await?;
+    let logs = lives(connection, key).await?;
+    let chain = chain(connection, key, None).await?;
     let roster = Roster::verify(workspace, &chain).map_err(|_| Code::StorageFailed)?;
     let authors = authors(connection, key, logs.len().saturating_sub(1)).await?;
     Ok(Some((key, State { logs, frontier, roster: Arc::new(roster), authors, bytes, log_changed_ms })))
+}
+
+/// The key of a workspace.
+pub async fn key(connection: &mut SqliteConnection, workspace: WorkspaceId) -> Read<Option<i64>> {
+    let found = sqlx::query_scalar("SELECT key FROM workspace WHERE id = ?").bind(&workspace.0[..]);
+    found.fetch_optional(connection).await.map_err(refused)
+}
+
+/// The lives of its log.
+pub async fn lives(connection: &mut SqliteConnection, key: i64) -> Read<Vec<LogLife>> {
+    let found = sqlx::query("SELECT log, first FROM log_life WHERE workspace = ? ORDER BY number")
+        .bind(key)
+        .fetch_all(connection)
+        .await
+        .map_err(refused)?;
+    found.iter().map(|row| Ok(LogLife { log: LogId(array(row, 0)?), first: unsigned(row, 1) })).collect()
 }
 
 async fn authors(connection: &mut SqliteConnection, key: i64, life: usize) -> Read<HashMap<DeviceId, Author>> {
@@ -78,20 +87,51 @@ async fn authors(connection: &mut SqliteConnection, key: i64, life: usize) -> Re
         .collect()
 }
 
-/// The roster chain: the bodies of the control entries.
-pub async fn chain(connection: &mut SqliteConnection, key: i64) -> Read<Vec<Record>> {
-    let found = sqlx::query("SELECT body FROM entry WHERE workspace = ? AND kind = 3 ORDER BY seq")
-        .bind(key)
-        .fetch_all(connection)
-        .await
-        .map_err(refused)?;
-    found
-        .iter()
-        .map(|row| {
-            let envelope = Envelope::parse(row.get(0)).map_err(|_| Code::StorageFailed)?;
-            Record::parse(envelope.body().to_vec()).map_err(|_| Code::StorageFailed.into())
-        })
-        .collect()
+/// The roster chain, or the first `most` records of it: the bodies of the control entries.
+pub async fn chain(connection: &mut SqliteConnection, key: i64, most: Option<usize>) -> Read<Vec<Record>> {
+    let found = sqlx::query(
+        "SELECT body FROM entry INDEXED BY entry_control WHERE workspace = ? AND kind = 3 ORDER BY seq LIMIT ?",
+    )
+    .bind(key)
+    .bind(int(most.map_or(u64::MAX, |most| most as u64)))
+    .fetch_all(connection)
+    .await
+    .map_err(refused)?;
+    found.iter().map(record).collect()
+}
+
+fn record(row: &SqliteRow) -> Read<Record> {
+    let envelope = Envelope::parse(row.get(0)).map_err(|_| Code::StorageFailed)?;
+    Record::parse(envelope.body().to_vec()).map_err(|_| Code::StorageFailed.into())
+}
+
+/// The end of the roster chain: two records at the most, however long it is.
+pub async fn roster_head(connection: &mut SqliteConnection, key: i64) -> Read<RosterHead> {
+    let newest = sqlx::query(
+        "SELECT body FROM entry INDEXED BY entry_control WHERE workspace = ? AND kind = 3 ORDER BY seq DESC LIMIT 1",
+    )
+    .bind(key)
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(refused)?;
+    let newest = record(&newest)?;
+    let (version, hash, is_purged) = (newest.version, newest.hash(), matches!(newest.body, RecordBody::Purge));
+    if let RecordBody::Owner(owner) = newest.body {
+        return Ok(RosterHead { version, hash, is_purged, owner });
+    }
+    // Between it and the newest lie the records of joins alone: no more than it lists invites.
+    let owner = sqlx::query(
+        "SELECT body FROM entry INDEXED BY entry_control \
+         WHERE workspace = ? AND kind = 3 AND substr(body, 157, 1) = x'01' ORDER BY seq DESC LIMIT 1",
+    )
+    .bind(key)
+    .fetch_one(connection)
+    .await
+    .map_err(refused)?;
+    match record(&owner)?.body {
+        RecordBody::Owner(owner) => Ok(RosterHead { version, hash, is_purged, owner }),
+        RecordBody::Replace(_) | RecordBody::Purge => Err(Code::StorageFailed.into()),
+    }
 }
 
 /// One device.
@@ -337,4 +377,4 @@ pub async fn put_link(connection: &mut SqliteConnection, key: i64, link: &Link) 
     Ok(())
 }
 
-const _: () = assert!(Kind::Control as u8 == 3, "the statements above say so");
+const _: () = assert!(Kind::Control as u8 == 3 && HEADER_LEN == 152, "the statements above say so");

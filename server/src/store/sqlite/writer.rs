@@ -210,14 +210,9 @@ impl Writer {
         log: LogId,
         chain: &[Record],
     ) -> Result<Result<LogId, Refusal>, sqlx::Error> {
-        match self.take(connection, workspace).await {
-            Ok((key, state)) => {
-                let held = rows::chain(connection, key).await;
-                let outcome = held.and_then(|held| created_before(&state, &held, log, chain));
-                self.cache.insert(workspace, (key, state));
-                return Ok(outcome);
-            }
-            Err(refusal) if refusal.code == Code::NotFound => {}
+        match rows::key(connection, workspace).await {
+            Ok(Some(key)) => return Ok(create_again(connection, key, log, chain).await),
+            Ok(None) => {}
             Err(refusal) => return Ok(Err(refusal)),
         }
         let mut state = State::new(workspace, log);
@@ -272,10 +267,11 @@ impl Writer {
         connection: &mut SqliteConnection,
         redeem: Redeem,
     ) -> Result<Result<(), Refusal>, sqlx::Error> {
-        let Ok((key, state)) = self.take(connection, redeem.workspace).await else {
-            return Ok(Err(Code::LinkUnavailable.into()));
+        let key = match rows::key(connection, redeem.workspace).await {
+            Ok(Some(key)) => key,
+            Ok(None) => return Ok(Err(Code::LinkUnavailable.into())),
+            Err(refusal) => return Ok(Err(refusal)),
         };
-        self.cache.insert(redeem.workspace, (key, state));
         let Some(mut link) = rows::link_row(connection, key, redeem.link_hash).await? else {
             return Ok(Err(Code::LinkUnavailable.into()));
         };
@@ -353,4 +349,17 @@ impl Writer {
             let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
         }
     }
+}
+
+/// The answer to creating a workspace that exists. Of its chain as much is read as the request brought: whoever asks need
+/// not be anyone in it.
+async fn create_again(
+    connection: &mut SqliteConnection,
+    key: i64,
+    log: LogId,
+    chain: &[Record],
+) -> Result<LogId, Refusal> {
+    let logs = rows::lives(connection, key).await?;
+    let held = rows::chain(connection, key, Some(chain.len())).await?;
+    created_before(&logs, &held, log, chain)
 }
