@@ -2,6 +2,7 @@
 //! neither.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,12 +11,13 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use roost_shared::limits::{HTTP_HEAD_MAX, HTTP_HEAD_TIMEOUT_MS, SEND_STALL_MS};
+use roost_shared::limits::{HTTP_HEAD_MAX, HTTP_HEAD_TIMEOUT_MS};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
+
+use crate::line::{Line, Valve};
 
 /// How long a drain may take before what is left is dropped.
 const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -53,12 +55,11 @@ fn is_the_peers(error: &std::io::Error) -> bool {
 }
 
 async fn connection(stream: TcpStream, peer: std::net::SocketAddr, router: Router, stop: CancellationToken) {
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    // A write that makes no progress for this long ends the connection, however slow a steady reader may be.
-    stream.set_write_timeout(Some(Duration::from_millis(SEND_STALL_MS)));
+    let valve = Arc::new(Valve::default());
+    let line = Line::new(stream, Arc::clone(&valve));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(Arc::clone(&valve));
         router.clone().call(request)
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
@@ -67,7 +68,7 @@ async fn connection(stream: TcpStream, peer: std::net::SocketAddr, router: Route
         .header_read_timeout(Duration::from_millis(HTTP_HEAD_TIMEOUT_MS))
         .max_header_size(HTTP_HEAD_MAX)
         .max_buf_size(HTTP_HEAD_MAX);
-    let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).with_upgrades();
+    let connection = builder.serve_connection(TokioIo::new(line), service).with_upgrades();
     let mut connection = pin!(connection);
     let mut stopping = false;
     loop {

@@ -14,7 +14,7 @@ use roost_shared::limits::TOKEN_LIFE_MAX_S;
 use secrecy::{SecretSlice, SecretString};
 
 use crate::access::keyring::KeyError;
-use crate::access::{Access, KeyRing, SECRET_MIN};
+use crate::access::{Access, InFlight, KeyRing, SECRET_MIN};
 use crate::store::SharedStore;
 use crate::store::sqlite::{OpenError, SqliteStore};
 
@@ -42,6 +42,12 @@ pub struct Settings {
     /// Envelope bytes one workspace may store
     #[arg(long, env = "ROOST_QUOTA_BYTES", default_value_t = 1 << 30)]
     pub quota_bytes: u64,
+    /// Bytes of requests and Hellos that may be unfinished at once: of all who show no token, and as many of all who do
+    #[arg(long, env = "ROOST_IN_FLIGHT_BYTES", default_value_t = 64 << 20)]
+    pub in_flight_bytes: usize,
+    /// How many of them one address or one device may have; 12 MiB at the least
+    #[arg(long, env = "ROOST_IN_FLIGHT_BYTES_EACH", default_value_t = 16 << 20)]
+    pub in_flight_bytes_each: usize,
     /// A folder of keys that tokens are signed with and checked against: KID.secret, KID.ed25519.pem,
     /// KID.ed25519.pub.pem, KID.rs256.pub.pem; without it, token.secret in the data directory
     #[arg(long, env = "ROOST_TOKEN_KEYS", requires = "token_kid")]
@@ -81,6 +87,8 @@ pub struct Config {
     pub access: Access,
     /// Who may create workspaces.
     pub admission: Admission,
+    /// How many bytes may be unfinished at once.
+    pub in_flight: InFlight,
 }
 
 /// A setting is wrong; the text says which and what to do.
@@ -113,6 +121,11 @@ pub enum ConfigError {
     /// The key.
     #[error("--admission key needs --admission-key-file with at least 16 characters in it")]
     AdmissionKey,
+    /// The bytes in flight.
+    #[error(
+        "--in-flight-bytes-each needs 12 MiB or more, and --in-flight-bytes as many at least: else the longest chain never comes in"
+    )]
+    InFlight,
     /// The name.
     #[error("--public-url {0}: give scheme, host and port, such as https://sync.example.org")]
     PublicUrl(String),
@@ -150,6 +163,10 @@ impl Settings {
             AdmissionMode::Closed => Admission::Closed,
             AdmissionMode::Key => Admission::Key(self.admission_key()?),
         };
+        let (all, each) = (self.in_flight_bytes, self.in_flight_bytes_each);
+        if !InFlight::is_enough(all, each) {
+            return Err(ConfigError::InFlight);
+        }
         let audience = match &self.public_url {
             None => format!("http://{listening}"),
             Some(url) => audience(url).ok_or_else(|| ConfigError::PublicUrl(url.clone()))?,
@@ -163,7 +180,7 @@ impl Settings {
             (Some(folder), Some(kid)) => access.with_keys(KeyRing::open(folder, kid)?),
             _ => access,
         };
-        Ok(Config { access, admission })
+        Ok(Config { access, admission, in_flight: InFlight::new(all, each) })
     }
 
     fn admission_key(&self) -> Result<SecretString, ConfigError> {

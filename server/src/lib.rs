@@ -2,13 +2,14 @@
 //!
 //! [`serve`] runs it on a listener; the binary, the `roost` command and the live tests all go through it. From there:
 //! `routes` names every route, `http` answers requests, `socket` pumps a WebSocket through a [`session`], and
-//! both write through [`log`], which asks a [`store`].
+//! both write through [`log`], which asks a [`store`]. `line` bounds what a connection brings before anyone is known.
 
 mod accept;
 pub mod access;
 pub mod config;
 pub mod fanout;
 mod http;
+mod line;
 pub mod log;
 pub mod routes;
 pub mod session;
@@ -16,10 +17,8 @@ mod socket;
 pub mod store;
 pub mod telemetry;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use roost_shared::roster::Status;
 use roost_shared::wire::http::TokenScope;
 use roost_shared::wire::message::Seen;
@@ -28,20 +27,13 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Access;
+use crate::access::{Access, InFlight, Rates};
 use crate::config::{Admission, Config};
 use crate::fanout::Fanout;
 pub use crate::http::error::ApiError;
 use crate::log::Logs;
 use crate::store::SharedStore;
 use crate::telemetry::now_ms;
-
-/// Requests without a session that one address may make in a second, and at once.
-const ANONYMOUS_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
-const ANONYMOUS_BURST: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
-/// Tries at a workspace's recovery phrase.
-const RECOVERIES_PER_SECOND: NonZeroU32 = NonZeroU32::new(1).unwrap();
-const RECOVERIES_BURST: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// What every handler and socket holds.
 pub struct App {
@@ -50,8 +42,8 @@ pub struct App {
     /// Tokens and proofs.
     pub access: Access,
     admission: Admission,
-    anonymous: DefaultKeyedRateLimiter<std::net::IpAddr>,
-    recoveries: DefaultKeyedRateLimiter<WorkspaceId>,
+    in_flight: InFlight,
+    rates: Rates,
     stop: CancellationToken,
     sockets: tokio_util::task::TaskTracker,
 }
@@ -86,8 +78,8 @@ pub async fn serve(listener: TcpListener, config: Config, store: SharedStore, st
         logs: Logs { store: Arc::clone(&store), fanout: Fanout::default() },
         access: config.access,
         admission: config.admission,
-        anonymous: RateLimiter::keyed(Quota::per_second(ANONYMOUS_PER_SECOND).allow_burst(ANONYMOUS_BURST)),
-        recoveries: RateLimiter::keyed(Quota::per_second(RECOVERIES_PER_SECOND).allow_burst(RECOVERIES_BURST)),
+        in_flight: config.in_flight,
+        rates: Rates::default(),
         stop: stop.clone(),
         sockets: tokio_util::task::TaskTracker::new(),
     });

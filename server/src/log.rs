@@ -1,14 +1,15 @@
 //! Writing to and reading from logs: the store, and the wake-ups that follow a write.
 
 use roost_shared::limits::ENVELOPE_MAX;
-use roost_shared::roster::Record;
+use roost_shared::roster::{Record, RecordBody};
 use roost_shared::tree::{consistency_proof, root};
+use roost_shared::wire::codec::CodecError;
 use roost_shared::wire::http::TreeIs;
 use roost_shared::wire::message::Seen;
 use roost_shared::{Code, Cursor, Envelope, LogId, Seq, WorkspaceId};
 
 use crate::fanout::Fanout;
-use crate::store::{Append, Appended, ChangeLog, Page, Refusal, SharedStore};
+use crate::store::{Append, Appended, ChangeLog, Page, Refusal, SharedStore, rules};
 
 /// The logs of this server.
 #[derive(Clone)]
@@ -26,6 +27,18 @@ impl Logs {
         let appended = self.store.append(append).await?;
         self.fanout.wake(workspace, |wake| wake.tail = wake.tail.max(appended.tail));
         Ok(appended)
+    }
+
+    /// Refuses a roster record that cannot be the next one, by what little shows that: for whoever may not write the roster
+    /// nobody reads all of it, and the one writer is not asked.
+    pub async fn may_follow(&self, workspace: WorkspaceId, record: &Record) -> Result<(), Refusal> {
+        // The invite first: one that is used up between the two shows in the newer end of the chain.
+        let invite = match &record.body {
+            RecordBody::Replace(replace) => self.store.device(workspace, replace.invite).await?,
+            RecordBody::Owner(_) | RecordBody::Purge => None,
+        };
+        let head = self.store.roster_head(workspace).await?.ok_or(Code::NotFound)?;
+        rules::may_follow(&head, invite.as_ref(), record)
     }
 
     /// Appends a roster record and wakes the readers, who may have lost their place by it.
@@ -71,6 +84,16 @@ impl Logs {
             second_root: root(&leaves),
             proof: consistency_proof(first, &leaves),
         })
+    }
+}
+
+/// The code of bytes that are no message or no list of envelopes, on the socket and over HTTP.
+pub const fn code_of(error: CodecError) -> Code {
+    match error {
+        CodecError::TooLarge { .. } => Code::TooLarge,
+        CodecError::Empty | CodecError::UnknownType(_) | CodecError::Skipped(_) | CodecError::Field(_) => {
+            Code::BadMessage
+        }
     }
 }
 

@@ -3,13 +3,11 @@
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, delete, get, post};
-use roost_shared::limits::{HTTP_BODY_MAX, HTTP_CHAIN_MAX};
+use axum::{Router, middleware};
 
 use crate::App;
-use crate::http::{entries, health, links, live, roster, session, tokens, workspaces};
+use crate::http::{entries, extract, health, links, live, roster, session, tokens, workspaces};
 
 /// What a request must show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +87,7 @@ pub const ROUTES: [Route; 18] = [
 impl Handler {
     fn serves(self) -> MethodRouter<Arc<App>> {
         match self {
-            Self::Create => post(workspaces::create).layer(DefaultBodyLimit::max(HTTP_CHAIN_MAX)),
+            Self::Create => post(workspaces::create),
             Self::Show => get(workspaces::show),
             Self::PostRecord => post(roster::append),
             Self::Chain => get(roster::chain),
@@ -115,5 +113,5 @@ impl Handler {
 pub fn router(app: Arc<App>) -> Router {
     let empty = Router::new();
     let routed = ROUTES.iter().fold(empty, |router, route| router.route(route.path, route.handler.serves()));
-    routed.fallback(health::nothing_here).layer(DefaultBodyLimit::max(HTTP_BODY_MAX)).with_state(app)
+    routed.fallback(health::nothing_here).layer(middleware::from_fn(extract::names_one_host)).with_state(app)
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::App;
 use crate::access::Admission;
 use crate::fanout::Subscription;
+use crate::line::Valve;
 use crate::session::{Effect, Event, Session};
 use crate::store::{Appended, Page, Refusal};
 use crate::telemetry::now_ms;
@@ -37,6 +38,8 @@ enum Done {
 struct Pump {
     app: Arc<App>,
     socket: WebSocket,
+    /// Narrow until the device is let in.
+    valve: Arc<Valve>,
     session: Session,
     nonce: [u8; 32],
     /// The workspace of the path; Hello must name the same.
@@ -53,7 +56,13 @@ struct Pump {
 }
 
 /// Serves one socket until it closes or `stop` is cancelled.
-pub async fn serve(app: Arc<App>, socket: WebSocket, workspace: WorkspaceId, stop: CancellationToken) {
+pub async fn serve(
+    app: Arc<App>,
+    socket: WebSocket,
+    valve: Arc<Valve>,
+    workspace: WorkspaceId,
+    stop: CancellationToken,
+) {
     let mut nonce = [0; 32];
     if getrandom::fill(&mut nonce).is_err() {
         return;
@@ -62,6 +71,7 @@ pub async fn serve(app: Arc<App>, socket: WebSocket, workspace: WorkspaceId, sto
     let mut pump = Pump {
         app,
         socket,
+        valve,
         session,
         nonce,
         workspace,
@@ -91,8 +101,10 @@ impl Pump {
                 Some(Ok(Message::Binary(bytes))) => self.session.handle(Event::Message(&bytes)),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => Vec::new(),
                 Some(Ok(Message::Text(_))) => self.session.handle(Event::Message(&[])),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Gone),
+                Some(Ok(Message::Close(_))) | None => return Err(Gone),
+                Some(Err(_)) => self.session.handle(Event::Unread(Code::TooLarge)),
             },
+            code = self.valve.overflow(), if self.subscription.is_none() => self.session.handle(Event::Unread(code)),
             Some(done) = self.work.join_next() => match done {
                 Ok(done) => self.done(done),
                 Err(_) => return Err(Gone),
@@ -119,6 +131,7 @@ impl Pump {
         match done {
             Done::Admitted(Ok((admission, subscription))) => {
                 self.subscription = Some(subscription);
+                self.valve.widen();
                 self.expire_at(admission.expires_at_ms);
                 let mut effects = self.session.handle(Event::Admitted(Ok(admission)));
                 effects.extend(self.look_at_shown());

@@ -1,6 +1,9 @@
 //! Who may do what: nonces, tokens, and the proof that goes with a token.
 
+mod asker;
+mod in_flight;
 pub mod keyring;
+mod rates;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +23,10 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+pub use self::asker::Asker;
+pub use self::in_flight::{Budget, Charge, InFlight};
 pub use self::keyring::{KeyRing, SECRET_MIN};
+pub use self::rates::Rates;
 use crate::store::{SharedStore, Store, Workspace};
 
 const TOKEN_TYPE: &str = "roost-access+jwt";
@@ -67,6 +73,12 @@ impl Claims {
     /// Whether its bearer may append at all; the roster has the last word.
     pub const fn may_append(&self) -> bool {
         matches!(self.scope, TokenScope::ReadWrite | TokenScope::Master)
+    }
+
+    /// Who is charged for what its bearer asks.
+    pub fn asker(&self) -> Asker {
+        let device = if self.sub == NO_DEVICE { self.token_id().unwrap_or_default() } else { self.sub.0 };
+        Asker::Bearer(self.ws, device)
     }
 
     /// What the store knows the token by, if it belongs to no device.

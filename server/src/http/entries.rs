@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::IntoResponse;
-use roost_shared::limits::PAGE_TARGET;
+use roost_shared::limits::{HTTP_BODY_MAX, PAGE_TARGET};
 use roost_shared::wire::codec::{decode_envelopes, encode_items};
 use roost_shared::wire::http::{AppendedIs, TreeIs};
 use roost_shared::wire::message::Item;
 use roost_shared::{Code, Cursor, Envelope};
 use serde::Deserialize;
 
+use super::body::Unread;
 use super::error::ApiError;
 use super::extract::Bearer;
 use crate::App;
@@ -32,15 +32,17 @@ pub async fn append(
     bearer: Bearer,
     State(app): State<Arc<App>>,
     query: Result<Query<AppendQuery>, QueryRejection>,
-    body: Result<Bytes, BytesRejection>,
+    body: Unread,
 ) -> Result<Json<AppendedIs>, ApiError> {
     let Query(query) = query?;
     let claims = bearer.claims;
     if !claims.may_append() {
-        return Err(Code::NotAllowed.into()); // before its signatures cost anything
+        return Err(Code::NotAllowed.into()); // before its body and signatures cost anything
     }
-    let envelopes = decode_envelopes(&body?).map_err(|error| ApiError::new(Code::BadMessage, error.to_string()))?;
+    let (body, charge) = body.bytes(&app, claims.asker(), HTTP_BODY_MAX).await?;
+    let envelopes = decode_envelopes(&body).map_err(|error| ApiError::new(log::code_of(error), error.to_string()))?;
     let envelopes = log::parse(envelopes)?;
+    drop(body);
     let workspace = app.logs.store.workspace(claims.ws).await?.ok_or(Code::NotFound)?;
     let member = workspace.roster.member(claims.sub).ok_or(Code::NotAllowed)?;
     // Signatures cost the most: off the threads that answer others.
@@ -57,7 +59,11 @@ pub async fn append(
         if_tail: query.if_tail.map(Cursor),
         envelopes,
     };
-    let appended = tokio::spawn(async move { app.logs.append(append).await });
+    let appended = tokio::spawn(async move {
+        let appended = app.logs.append(append).await;
+        drop(charge);
+        appended
+    });
     let appended = appended.await.map_err(|_| Code::RetryLater)??;
     Ok(Json(AppendedIs { seqs: appended.seqs.iter().map(|seq| seq.get()).collect() }))
 }

@@ -1,7 +1,7 @@
 //! What a refusal looks like over HTTP: `application/problem+json` with a stable code. The only file that names a
 //! status.
 
-use axum::extract::rejection::{BytesRejection, JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -55,19 +55,6 @@ impl From<Refusal> for ApiError {
 impl From<Code> for ApiError {
     fn from(code: Code) -> Self {
         Self::new(code, advice(code))
-    }
-}
-
-impl From<JsonRejection> for ApiError {
-    fn from(rejection: JsonRejection) -> Self {
-        let code = if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE { Code::TooLarge } else { Code::BadMessage };
-        Self::new(code, rejection.body_text())
-    }
-}
-
-impl From<BytesRejection> for ApiError {
-    fn from(rejection: BytesRejection) -> Self {
-        Self::new(Code::TooLarge, rejection.body_text())
     }
 }
 
@@ -182,7 +169,7 @@ const fn advice(code: Code) -> &'static str {
         Code::AdmissionClosed => "this server does not take new workspaces without its admission key",
         Code::StorageFull => "the server's disk is full: nothing was lost, free some space and try again",
         Code::StorageFailed => "the server's database does not work: see its log",
-        Code::TooMany => "too many requests from this address: wait",
+        Code::TooMany => "too many requests, or too much unfinished, from this address or device: wait",
         Code::Unsupported => "this server does not do that yet",
         Code::SignatureInvalid => "the signature is not that of the key that must sign",
         Code::WrongWorkspace => "it belongs to another workspace",

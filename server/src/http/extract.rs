@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Path};
-use axum::http::header;
+use axum::extract::{ConnectInfo, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
+use axum::http::{Version, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use roost_shared::hash::Hash;
 use roost_shared::roster::Status;
 use roost_shared::wire::http::TokenScope;
@@ -14,20 +16,57 @@ use roost_shared::{Code, WorkspaceId};
 
 use super::error::ApiError;
 use crate::App;
-use crate::access::Claims;
+use crate::access::{Asker, Claims};
 use crate::telemetry::now_ms;
 
-/// A request without a session, within what its address may ask.
-pub struct Anonymous;
+/// A request for which no token is needed, within what its address may ask.
+pub struct Anonymous(pub Asker);
 
 impl FromRequestParts<Arc<App>> for Anonymous {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|connection| connection.0.ip());
-        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        app.anonymous.check_key(&peer).map_err(|_| Code::TooMany)?;
-        Ok(Self)
+        let asker = at_address(parts);
+        app.rates.stranger(asker)?;
+        Ok(Self(asker))
+    }
+}
+
+/// A device that comes back for a session or a socket, within what its address may ask. A token it may show: then only
+/// what it asks itself counts, whoever else is behind its address.
+pub struct Returning(pub Asker);
+
+impl FromRequestParts<Arc<App>> for Returning {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let claims = token(parts).and_then(|token| app.access.verify(token, now_ms()).ok());
+        let asker = claims.map_or_else(|| at_address(parts), |claims| claims.asker());
+        app.rates.returning(asker)?;
+        Ok(Self(asker))
+    }
+}
+
+fn at_address(parts: &Parts) -> Asker {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|connection| connection.0.ip());
+    Asker::at(peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+}
+
+/// The token a request shows; the scheme's name is the same in any case (RFC 9110, section 11.1).
+fn token(parts: &Parts) -> Option<&str> {
+    let shown = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = shown.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
+}
+
+/// Refuses a request that names no host or more than one (RFC 9112, section 3.2): proxies would take it for different ones.
+pub async fn names_one_host(request: Request, next: Next) -> Result<Response, ApiError> {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    let is_older = request.version() < Version::HTTP_11;
+    match hosts {
+        1 => Ok(next.run(request).await),
+        0 if is_older => Ok(next.run(request).await),
+        _ => Err(ApiError::new(Code::BadMessage, "the request needs one Host header")),
     }
 }
 
@@ -69,9 +108,8 @@ impl FromRequestParts<Arc<App>> for Bearer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or(Code::TokenInvalid)?;
-        let claims = app.access.verify(token, now_ms())?;
+        let claims = app.access.verify(token(parts).ok_or(Code::TokenInvalid)?, now_ms())?;
+        app.rates.bearer(claims.asker())?;
         let InPath(workspace) = InPath::from_request_parts(parts, app).await?;
         if claims.ws != workspace {
             return Err(Code::NotAllowed.into());

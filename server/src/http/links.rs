@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
-use roost_shared::Code;
 use roost_shared::hash::Hash;
+use roost_shared::limits::HTTP_BODY_MAX;
 use roost_shared::wire::http::{Base64, Redeem, Redeemed, TokenScope};
+use roost_shared::{Code, DeviceId};
 
+use super::body::Unread;
 use super::error::ApiError;
 use super::extract::Anonymous;
 use crate::App;
@@ -17,11 +18,14 @@ use crate::telemetry::now_ms;
 
 /// `POST /v1/links/redeem`. GET never uses a link up.
 pub async fn redeem(
-    _: Anonymous,
+    Anonymous(asker): Anonymous,
     State(app): State<Arc<App>>,
-    body: Result<Json<Redeem>, JsonRejection>,
+    body: Unread,
 ) -> Result<Json<Redeemed>, ApiError> {
-    let Json(body) = body?;
+    let (body, _charge) = body.json::<Redeem>(&app, asker, HTTP_BODY_MAX).await?;
+    if body.device == DeviceId::ZERO {
+        return Err(ApiError::new(Code::BadMessage, "a link is redeemed by a device: its id is not zeros"));
+    }
     let redeem = store::Redeem {
         workspace: body.workspace,
         link_hash: Hash::of(&[&body.link_proof.0]),

@@ -1,5 +1,6 @@
 //! Thin handlers, one file a resource. [`error`] is the only one that names a status.
 
+pub mod body;
 pub mod entries;
 pub mod error;
 pub mod extract;

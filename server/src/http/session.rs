@@ -4,22 +4,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use roost_shared::Code;
+use roost_shared::limits::HTTP_BODY_MAX;
 use roost_shared::wire::http::{AskSession, Base64, Nonce, TokenIs};
 
+use super::body::Unread;
 use super::error::ApiError;
-use super::extract::Anonymous;
+use super::extract::Returning;
 use crate::App;
 use crate::telemetry::now_ms;
 
 /// `POST /v1/session`
 pub async fn ask(
-    _: Anonymous,
+    Returning(asker): Returning,
     State(app): State<Arc<App>>,
-    body: Result<Json<AskSession>, JsonRejection>,
+    body: Unread,
 ) -> Result<Json<TokenIs>, ApiError> {
-    let Json(body) = body?;
+    let (body, _charge) = body.json::<AskSession>(&app, asker, HTTP_BODY_MAX).await?;
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(|_| Code::RetryLater)?;
     match app.access.session(&*app.logs.store, &body, now_ms(), random).await {

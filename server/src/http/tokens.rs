@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use roost_shared::Code;
 use roost_shared::hash::Hash;
-use roost_shared::limits::{KEYLESS_LIFE_MAX_S, KEYLESS_TOKENS_MAX, LABEL_TEXT_MAX};
+use roost_shared::limits::{HTTP_BODY_MAX, KEYLESS_LIFE_MAX_S, KEYLESS_TOKENS_MAX, LABEL_TEXT_MAX};
 use roost_shared::wire::http::{IssueToken, IssuedToken, TokenInfo, TokensAre};
 
+use super::body::Unread;
 use super::error::{ApiError, Done};
 use super::extract::{InPathToken, Master};
 use crate::App;
@@ -17,12 +17,8 @@ use crate::store::{KeylessToken, TokenChange};
 use crate::telemetry::now_ms;
 
 /// `POST /v1/workspaces/{ws}/tokens`
-pub async fn issue(
-    master: Master,
-    State(app): State<Arc<App>>,
-    body: Result<Json<IssueToken>, JsonRejection>,
-) -> Result<Json<IssuedToken>, ApiError> {
-    let Json(body) = body?;
+pub async fn issue(master: Master, State(app): State<Arc<App>>, body: Unread) -> Result<Json<IssuedToken>, ApiError> {
+    let (body, _charge) = body.json::<IssueToken>(&app, master.claims.asker(), HTTP_BODY_MAX).await?;
     if body.label.len() > LABEL_TEXT_MAX || !(1..=KEYLESS_LIFE_MAX_S).contains(&body.expires_in_s) {
         return Err(ApiError::new(Code::BadMessage, "a label has at most 55 bytes, a life 1 second to 366 days"));
     }

@@ -4,53 +4,70 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::HeaderMap;
-use roost_shared::limits::ROSTER_CHAIN_MAX;
-use roost_shared::roster::Record;
+use roost_shared::limits::{HTTP_BODY_MAX, HTTP_CHAIN_MAX, ROSTER_CHAIN_MAX};
+use roost_shared::roster::{Record, Roster};
 use roost_shared::wire::http::{Base64, CreateWorkspace, LogIs, ProposeLog, TokenScope, WorkspaceIs};
 use roost_shared::{Code, Cursor, LogId};
 use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 
+use super::body::Unread;
 use super::error::ApiError;
 use super::extract::{Anonymous, Bearer};
 use crate::App;
 use crate::config::Admission;
-use crate::store::ChangeLog;
+use crate::store::{ChangeLog, rules};
 use crate::telemetry::now_ms;
 
 /// Carries the admission key, where one is asked for.
 const ADMISSION_HEADER: &str = "roost-admission-key";
 
-/// `POST /v1/workspaces`
+/// `POST /v1/workspaces`. Admission comes before all else, whether the workspace exists or not: nothing is read of, or told
+/// to, who is not let in.
 pub async fn create(
-    _: Anonymous,
+    Anonymous(asker): Anonymous,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    body: Result<Json<CreateWorkspace>, JsonRejection>,
+    body: Unread,
 ) -> Result<Json<LogIs>, ApiError> {
-    let admitted = match &app.admission {
+    if !is_admitted(&app.admission, &headers) {
+        return Err(Code::AdmissionClosed.into());
+    }
+    let (body, charge) = body.json::<CreateWorkspace>(&app, asker, HTTP_CHAIN_MAX).await?;
+    let log = body.log;
+    let chain = parse_chain(body.chain)?;
+    let workspace = chain.first().ok_or(Code::RosterInvalid)?.workspace;
+    if log == LogId::ZERO {
+        return Err(Code::BadMessage.into());
+    }
+    // Signatures cost the most: they are verified off the threads that answer others, and before the one that writes.
+    let judged = tokio::task::spawn_blocking(move || (Roster::verify(workspace, &chain).err(), chain, charge));
+    let (fault, chain, charge) = judged.await.map_err(|_| Code::RetryLater)?;
+    if let Some(fault) = fault
+        && app.logs.store.roster_head(workspace).await?.is_none()
+    {
+        return Err(rules::code_of(fault).into());
+    }
+    // Detached: a client that goes away must not leave a half-told outcome.
+    let store = Arc::clone(&app.logs.store);
+    let created = tokio::spawn(async move {
+        let created = store.create(workspace, log, chain).await;
+        drop(charge);
+        created
+    });
+    let log = created.await.map_err(|_| Code::RetryLater)??;
+    Ok(Json(LogIs { log }))
+}
+
+fn is_admitted(admission: &Admission, headers: &HeaderMap) -> bool {
+    match admission {
         Admission::Open => true,
         Admission::Closed => false,
         Admission::Key(key) => headers
             .get(ADMISSION_HEADER)
             .is_some_and(|shown| bool::from(shown.as_bytes().ct_eq(key.expose_secret().as_bytes()))),
-    };
-    if !admitted {
-        return Err(Code::AdmissionClosed.into());
     }
-    let Json(body) = body?;
-    let chain = parse_chain(body.chain)?;
-    let workspace = chain.first().ok_or(Code::RosterInvalid)?.workspace;
-    if body.log == LogId::ZERO {
-        return Err(Code::BadMessage.into());
-    }
-    // Detached: a client that goes away must not leave a half-told outcome.
-    let store = Arc::clone(&app.logs.store);
-    let created = tokio::spawn(async move { store.create(workspace, body.log, chain).await });
-    let log = created.await.map_err(|_| Code::RetryLater)??;
-    Ok(Json(LogIs { log }))
 }
 
 /// A chain from JSON; every record well-formed.
@@ -78,16 +95,12 @@ pub async fn show(bearer: Bearer, State(app): State<Arc<App>>) -> Result<Json<Wo
 }
 
 /// `POST /v1/workspaces/{ws}/log`
-pub async fn change_log(
-    bearer: Bearer,
-    State(app): State<Arc<App>>,
-    body: Result<Json<ProposeLog>, JsonRejection>,
-) -> Result<Json<LogIs>, ApiError> {
-    let Json(body) = body?;
+pub async fn change_log(bearer: Bearer, State(app): State<Arc<App>>, body: Unread) -> Result<Json<LogIs>, ApiError> {
     let claims = bearer.claims;
     if claims.scope == TokenScope::Join || claims.keyless_id().is_some() {
         return Err(Code::NotAllowed.into());
     }
+    let (body, _charge) = body.json::<ProposeLog>(&app, claims.asker(), HTTP_BODY_MAX).await?;
     let change = ChangeLog {
         workspace: claims.ws,
         old: body.old,

@@ -117,6 +117,7 @@ impl Live {
             | Event::Checked(_)
             | Event::Message(_)
             | Event::Admitted(_)
+            | Event::Unread(_)
             | Event::HelloLate
             | Event::TokenExpired
             | Event::Drain { .. }

@@ -11,6 +11,7 @@ use roost_shared::{Code, Cursor, DeviceId};
 use self::live::Live;
 use crate::access::Admission;
 use crate::fanout::{Shown, Wake};
+use crate::log;
 use crate::store::{self, Appended, Page, Refusal};
 
 /// What happened.
@@ -40,6 +41,8 @@ pub enum Event<'a> {
     Checked(bool),
     /// The answer to [`Effect::Renew`]: when the new token runs out.
     Renewed(Result<u64, Code>),
+    /// More came than may be read, or what is no WebSocket message; the code says which.
+    Unread(Code),
     /// No Hello came in time.
     HelloLate,
     /// The token ran out.
@@ -113,12 +116,13 @@ impl Session {
                 vec![Effect::Send(ServerMessage::Drain { retry_after_ms }), Effect::Close(Close::Drain)]
             }
             (_, Event::TokenExpired) => self.fail(Code::TokenExpired, "the token ran out: connect with a new one"),
+            (_, Event::Unread(code)) => self.fail(code, advice(code)),
             (State::Greeting, Event::HelloLate) => self.fail(Code::BadMessage, "no Hello within five seconds"),
             (State::Admitting(_), Event::HelloLate) => self.fail(Code::RetryLater, "the server is slow: try again"),
             (_, Event::Message(bytes)) => match ClientMessage::decode(bytes) {
                 Ok(message) => self.message(message),
                 Err(CodecError::Skipped(_)) => Vec::new(),
-                Err(error) => self.fail(code_of(error), &error.to_string()),
+                Err(error) => self.fail(log::code_of(error), &error.to_string()),
             },
             (State::Admitting(hello), Event::Admitted(Ok(admission))) => {
                 let (live, effects) = Live::start(hello, *admission);
@@ -165,15 +169,6 @@ impl Session {
     }
 }
 
-const fn code_of(error: CodecError) -> Code {
-    match error {
-        CodecError::TooLarge { .. } => Code::TooLarge,
-        CodecError::Empty | CodecError::UnknownType(_) | CodecError::Skipped(_) | CodecError::Field(_) => {
-            Code::BadMessage
-        }
-    }
-}
-
 fn close_of(code: Code) -> Close {
     match code {
         Code::TokenInvalid | Code::TokenExpired | Code::ProofInvalid => Close::Token,
@@ -193,7 +188,8 @@ fn advice(code: Code) -> &'static str {
         Code::ProofInvalid => "the proof is not the device's signature over this nonce and this server's name",
         Code::NotAllowed => "this device is not active in the workspace, or the token is not for it",
         Code::NotFound => "there is no such workspace here",
-        Code::TooMany => "this device has too many sockets open",
+        Code::TooMany => "too many sockets of this device, or too much unfinished from this address: wait",
+        Code::TooLarge => "no message of at most 1 MiB, or more than a Hello before Welcome",
         Code::WrongWorkspace => "Hello names another workspace than the address",
         _ if code.is_retryable() => "try again later",
         _ => "this breaks a rule of the protocol: PROTOCOL.md has this code",

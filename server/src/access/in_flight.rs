@@ -1,0 +1,127 @@
+//! Bytes of requests and Hellos that are not whole yet: how many are held, and for whom.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use roost_shared::Code;
+use roost_shared::limits::{HTTP_CHAIN_MAX, SMALL_BODY_MAX};
+
+use super::Asker;
+
+/// What one asker must at least be let have: then the longest body comes in.
+const EACH_MIN: usize = 12 * 1024 * 1024;
+
+const _: () = assert!(large(EACH_MIN) >= HTTP_CHAIN_MAX);
+
+/// What may be unfinished at once, of those who show no token and, apart from it, of those who do.
+#[derive(Clone)]
+pub struct InFlight {
+    /// Of those nobody knows.
+    pub unknown: Budget,
+    /// Of those who bear a token.
+    pub known: Budget,
+}
+
+impl InFlight {
+    /// `all` bytes for each of the two, `each` for one address or one device in them.
+    pub fn new(all: usize, each: usize) -> Self {
+        Self { unknown: Budget::new(all, each), known: Budget::new(all, each) }
+    }
+
+    /// Whether the longest body there is may come in.
+    pub const fn is_enough(all: usize, each: usize) -> bool {
+        all >= each && each >= EACH_MIN
+    }
+
+    /// A charge of nothing yet, to who asks.
+    pub fn charge(&self, asker: Asker) -> Charge {
+        let budget = match asker {
+            Asker::Address(_) => &self.unknown,
+            Asker::Bearer(..) => &self.known,
+        };
+        Charge { budget: budget.clone(), asker, bytes: 0 }
+    }
+}
+
+/// Bytes that may be held at once.
+#[derive(Clone)]
+pub struct Budget {
+    all: usize,
+    each: usize,
+    held: Arc<Mutex<Held>>,
+}
+
+#[derive(Default)]
+struct Held {
+    bytes: usize,
+    most: usize,
+    of: HashMap<Asker, usize>,
+}
+
+impl Budget {
+    /// `all` bytes, and no more than `each` of them for one asker.
+    pub fn new(all: usize, each: usize) -> Self {
+        Self { all, each, held: Arc::default() }
+    }
+
+    /// How many bytes are held now.
+    pub fn held(&self) -> usize {
+        self.held.lock().bytes
+    }
+
+    /// How many were held at the most.
+    pub fn most(&self) -> usize {
+        self.held.lock().most
+    }
+}
+
+/// What of a budget all but small bodies may take: what is small gets through beside them.
+const fn large(budget: usize) -> usize {
+    budget - budget / 4
+}
+
+/// Bytes that are held for one request or socket; dropped, they are given back.
+pub struct Charge {
+    budget: Budget,
+    asker: Asker,
+    bytes: usize,
+}
+
+impl Charge {
+    /// Adds bytes that have arrived.
+    ///
+    /// # Errors
+    /// The asker has too many already, or all together have; nothing was added.
+    pub fn add(&mut self, bytes: usize) -> Result<(), Code> {
+        let is_small = self.bytes + bytes <= SMALL_BODY_MAX;
+        let room = |budget| if is_small { budget } else { large(budget) };
+        let mut held = self.budget.held.lock();
+        let of_asker = held.of.get(&self.asker).copied().unwrap_or(0) + bytes;
+        if of_asker > room(self.budget.each) {
+            return Err(Code::TooMany);
+        }
+        let all = held.bytes + bytes;
+        if all > room(self.budget.all) {
+            return Err(Code::RetryLater);
+        }
+        held.of.insert(self.asker, of_asker);
+        held.bytes = all;
+        held.most = held.most.max(all);
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let mut held = self.budget.held.lock();
+        held.bytes -= self.bytes;
+        if let Some(of_asker) = held.of.get_mut(&self.asker) {
+            *of_asker -= self.bytes;
+            if *of_asker == 0 {
+                held.of.remove(&self.asker);
+            }
+        }
+    }
+}
