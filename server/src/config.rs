@@ -121,7 +121,7 @@ pub enum ConfigError {
     /// The key.
     #[error("--admission key needs --admission-key-file with at least 16 characters in it")]
     AdmissionKey,
-    /// The bytes in flight.
+    /// The bytes that may be unfinished.
     #[error(
         "--in-flight-bytes-each needs 12 MiB or more, and --in-flight-bytes as many at least: else the longest chain never comes in"
     )]

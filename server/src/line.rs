@@ -21,8 +21,8 @@ use crate::access::Charge;
 /// closed on unread bytes is reset, and the refusal lost with it.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What a socket may bring before Welcome. The WebSocket library's sizes are those of a whole message from the upgrade on;
-/// the stream below it is what can be narrowed, and widened at Welcome.
+/// What a socket may bring before Welcome. The WebSocket library's sizes are those of a whole message from the upgrade
+/// on; the stream below it is what can be narrowed, and widened at Welcome.
 #[derive(Default)]
 pub struct Valve {
     state: Mutex<State>,

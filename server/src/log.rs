@@ -29,8 +29,8 @@ impl Logs {
         Ok(appended)
     }
 
-    /// Refuses a roster record that cannot be the next one, by what little shows that: for whoever may not write the roster
-    /// nobody reads all of it, and the one writer is not asked.
+    /// Refuses a roster record that cannot be the next one, by what little shows that: for whoever may not write the
+    /// roster nobody reads all of it, and the one writer is not asked.
     pub async fn may_follow(&self, workspace: WorkspaceId, record: &Record) -> Result<(), Refusal> {
         // The invite first: one that is used up between the two shows in the newer end of the chain.
         let invite = match &record.body {

@@ -1,4 +1,4 @@
-//! The body of a request, which nobody reads before a handler asks for it: what the head alone refuses costs no byte of it.
+//! The body of a request, which nobody reads before a handler asks for it: what the head alone refuses costs no byte.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ impl FromRequest<Arc<App>> for Unread {
 }
 
 impl Unread {
-    /// Reads it whole. Its bytes are charged to who asks, as they arrive and for as long as the charge is kept: until what
-    /// they hold was dealt with.
+    /// Reads it whole. Its bytes are charged to who asks, as they arrive and for as long as the charge is kept: until
+    /// what they hold was dealt with.
     pub async fn bytes(mut self, app: &App, asker: Asker, max: usize) -> Result<(Vec<u8>, Charge), ApiError> {
         let too_large = || ApiError::new(Code::TooLarge, format!("the body is longer than {max} bytes"));
         if self.body.size_hint().lower() > max as u64 {

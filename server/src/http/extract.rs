@@ -59,7 +59,7 @@ fn token(parts: &Parts) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
 }
 
-/// Refuses a request that names no host or more than one (RFC 9112, section 3.2): proxies would take it for different ones.
+/// Refuses a request that names no host or more than one (RFC 9112, section 3.2): two proxies would read it in two ways.
 pub async fn names_one_host(request: Request, next: Next) -> Result<Response, ApiError> {
     let hosts = request.headers().get_all(header::HOST).iter().count();
     let is_older = request.version() < Version::HTTP_11;

@@ -23,8 +23,8 @@ use crate::telemetry::now_ms;
 /// Carries the admission key, where one is asked for.
 const ADMISSION_HEADER: &str = "roost-admission-key";
 
-/// `POST /v1/workspaces`. Admission comes before all else, whether the workspace exists or not: nothing is read of, or told
-/// to, who is not let in.
+/// `POST /v1/workspaces`. Admission comes before all else, whether the workspace exists or not: of who is not let in
+/// nothing is read, and it is told nothing.
 pub async fn create(
     Anonymous(asker): Anonymous,
     State(app): State<Arc<App>>,

@@ -4,7 +4,7 @@ use roost_server::config::Admission;
 use roost_server::store::conformance::world::{
     BODY_MIN, LOG, OWNER, PHONE, READER, STRANGER, TABLET, World, device_id, genesis, key, people, sealed, workspace_of,
 };
-use roost_shared::limits::{HTTP_BODY_MAX, HTTP_CHAIN_MAX, HTTP_HEAD_MAX};
+use roost_shared::limits::{APPEND_ENVELOPES_MAX, ENVELOPE_MAX, HTTP_BODY_MAX, HTTP_CHAIN_MAX, HTTP_HEAD_MAX};
 use roost_shared::proof::Challenge;
 use roost_shared::wire::codec::{decode_items, encode_envelopes};
 use roost_shared::wire::http::{
@@ -64,10 +64,12 @@ async fn bodies_that_do_not_parse() {
         let bad = server.get(&path(&format!("/entries{query}"))).bearer_auth(&token).send().await;
         problem(bad.unwrap(), 400, Code::BadMessage).await;
     }
-    for body in [Vec::<u8>::new(), vec![1], vec![0xfd; 9], vec![0]] {
+    for body in [Vec::<u8>::new(), vec![1], vec![0]] {
         let bad = server.post(&path("/entries")).bearer_auth(&token).body(body).send().await;
         problem(bad.unwrap(), 400, Code::BadMessage).await;
     }
+    let huge_count = server.post(&path("/entries")).bearer_auth(&token).body(vec![0xfd; 9]);
+    problem(huge_count.send().await.unwrap(), 413, Code::TooLarge).await;
     let no_envelope = server.post(&path("/entries")).bearer_auth(&token).body(encode_envelopes(&[vec![1; 300]]));
     problem(no_envelope.send().await.unwrap(), 400, Code::EnvelopeInvalid).await;
     let record = serde_json::json!({ "record": "AAAA" });
@@ -80,7 +82,7 @@ async fn bodies_over_their_limit() {
     let server = Server::open().await;
     World::create(&*server.store).await;
     let token = server.token(OWNER, PHONE, TokenScope::ReadWrite);
-    // One byte over: the server has read all but that when it refuses, so the answer always arrives.
+    // The head says that it is too long. The answer arrives all the same: a refused connection is not reset at once.
     let json = |route: &str, len| server.post(route).header("content-type", "application/json").body(vec![b' '; len]);
     problem(json("/v1/session", HTTP_BODY_MAX + 1).send().await.unwrap(), 413, Code::TooLarge).await;
     problem(json("/v1/workspaces", HTTP_CHAIN_MAX + 1).send().await.unwrap(), 413, Code::TooLarge).await;
@@ -89,6 +91,41 @@ async fn bodies_over_their_limit() {
     // At the limit it is read, and found to be nothing.
     problem(json("/v1/session", HTTP_BODY_MAX).send().await.unwrap(), 400, Code::BadMessage).await;
     problem(json("/v1/workspaces", HTTP_BODY_MAX + 1).send().await.unwrap(), 400, Code::BadMessage).await;
+}
+
+#[tokio::test]
+async fn an_append_over_a_limit() {
+    let server = Server::open().await;
+    World::create(&*server.store).await;
+    let token = server.token(OWNER, PHONE, TokenScope::ReadWrite);
+    let cases = [
+        (vec![vec![1]; APPEND_ENVELOPES_MAX + 1], "257 envelopes"),
+        (vec![vec![1; ENVELOPE_MAX + 1]], "an envelope over 256 KiB"),
+        (vec![vec![1; ENVELOPE_MAX - 100]; 4], "envelopes over 1 MiB - 4 KiB together"),
+    ];
+    for (envelopes, what) in cases {
+        let body = encode_envelopes(&envelopes);
+        assert!(body.len() <= HTTP_BODY_MAX, "{what}: it is not the body that is too long");
+        let sent = server.post(&path("/entries")).bearer_auth(&token).body(body).send().await.unwrap();
+        problem(sent, 413, Code::TooLarge).await;
+    }
+    let nothing = server.post(&path("/entries")).bearer_auth(&token).body(encode_envelopes(&[]));
+    problem(nothing.send().await.unwrap(), 400, Code::BadMessage).await;
+}
+
+#[tokio::test]
+async fn the_schemes_name_is_the_same_in_any_case() {
+    let server = Server::open().await;
+    World::create(&*server.store).await;
+    let token = server.token(OWNER, READER, TokenScope::Read);
+    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer "] {
+        let shown = server.get(&path("")).header("authorization", format!("{scheme} {token}")).send().await.unwrap();
+        assert_eq!(shown.status().as_u16(), 200, "{scheme}");
+    }
+    for shown in [token.clone(), format!("Bearer{token}"), format!("Token {token}"), "Bearer".to_owned()] {
+        let refused = server.get(&path("")).header("authorization", shown).send().await.unwrap();
+        problem(refused, 401, Code::TokenInvalid).await;
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reqwest::{Client, RequestBuilder, Response};
+use roost_server::access::InFlight;
 use roost_server::config::{Admission, Config};
 use roost_server::store::SharedStore;
 use roost_server::store::conformance::QUOTA_BYTES;
@@ -17,9 +18,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{SECRET, access_of};
 
-/// A server on a port of its own, over a memory store.
+/// What the settings let one address have unfinished at once, and all.
+pub const EACH: usize = 16 << 20;
+pub const ALL: usize = 64 << 20;
+
+/// A server on a port of its own, over a memory store unless it is given another.
 pub struct Server {
     pub store: SharedStore,
+    /// The gauge of what is unfinished.
+    pub in_flight: InFlight,
     pub address: std::net::SocketAddr,
     client: Client,
     stop: CancellationToken,
@@ -28,15 +35,20 @@ pub struct Server {
 
 impl Server {
     pub async fn start(admission: Admission) -> Self {
-        let store: SharedStore = Arc::new(MemoryStore::new(QUOTA_BYTES));
+        Self::over(Arc::new(MemoryStore::new(QUOTA_BYTES)), admission).await
+    }
+
+    pub async fn over(store: SharedStore, admission: Admission) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let config = Config { access: access_of(&format!("http://{address}"), &SECRET), admission };
+        let in_flight = InFlight::new(ALL, EACH);
+        let access = access_of(&format!("http://{address}"), &SECRET);
+        let config = Config { access, admission, in_flight: in_flight.clone() };
         let stop = CancellationToken::new();
         let serving = tokio::spawn(roost_server::serve(listener, config, Arc::clone(&store), stop.clone()));
         // Not through a proxy, whatever the environment says.
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { store, address, client, stop, serving }
+        Self { store, in_flight, address, client, stop, serving }
     }
 
     pub async fn open() -> Self {

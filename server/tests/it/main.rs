@@ -14,11 +14,16 @@
 )]
 
 mod access;
+mod askers;
 mod conformance;
+mod counted;
 mod forgeries;
 mod http;
 mod live;
 mod matrix;
+mod raw;
 mod session;
 mod sqlite;
+mod strangers;
 mod tokens;
+mod unfinished;

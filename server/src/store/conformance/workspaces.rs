@@ -66,6 +66,7 @@ pub async fn an_unknown_workspace_is_not_found(store: &dyn Store) {
     let not_found = Refusal::from(Code::NotFound);
     assert!(matches!(store.workspace(nowhere).await, Ok(None)), "workspace() of an unknown one is None");
     assert_eq!(store.device(nowhere, device_id(PHONE)).await, Ok(None), "so is device()");
+    assert_eq!(store.roster_head(nowhere).await, Ok(None), "so is roster_head()");
     assert_eq!(store.chain(nowhere).await, Err(not_found), "chain()");
     assert_eq!(store.read(nowhere, Cursor::START, 1_000).await, Err(not_found), "read()");
     assert_eq!(store.root_at(nowhere, Cursor(1)).await, Err(not_found), "root_at()");

@@ -6,7 +6,7 @@ use roost_shared::roster::{Device, LABEL_LEN, Owner, Record, RecordBody, Replace
 use roost_shared::tree::{Frontier, leaf_of};
 use roost_shared::{Code, Cursor, DeviceId, DocumentId, Envelope, Hash, Header, Kind, LogId, WorkspaceId};
 
-use crate::store::{Append, Appended, ChangeLog, Redeem, Refusal, Store};
+use crate::store::{Append, Appended, ChangeLog, Redeem, Refusal, RosterHead, Store};
 
 /// The owner.
 pub const OWNER: u8 = 1;
@@ -280,6 +280,10 @@ impl<'a> World<'a> {
         let Some(found) = found else { panic!("the workspace is not there") };
         assert_eq!(found.frontier, self.tree, "the tree at the tail");
         assert_eq!(*found.roster, self.roster, "the roster");
+        let (version, hash, is_purged) = (self.roster.version(), self.roster.hash(), self.roster.is_purged());
+        let wanted = self.roster.owner().cloned().map(|owner| RosterHead { version, hash, is_purged, owner });
+        let head = accepted_or(self.store.roster_head(self.workspace).await, "roster_head()");
+        assert_eq!(head, wanted, "the end of the roster chain");
         assert_eq!(found.bytes, self.bytes, "bytes stored, control entries left out");
         assert_eq!(found.quota_bytes, super::QUOTA_BYTES, "the quota");
         assert_eq!(found.log(), self.log, "the current log id");

@@ -12,7 +12,7 @@ use roost_server::store::conformance::world::{
     BODY_MIN, LOG, OWNER, PHONE, device_id, genesis, people, sealed, workspace_of,
 };
 use roost_server::store::{Entry, Page, Workspace};
-use roost_shared::limits::{HELLO_MAX, MESSAGE_MAX};
+use roost_shared::limits::{APPEND_ENVELOPES_MAX, ENVELOPE_MAX, HELLO_MAX, MESSAGE_MAX};
 use roost_shared::roster::Roster;
 use roost_shared::tree::{Frontier, leaf};
 use roost_shared::wire::PROTOCOL;
@@ -202,6 +202,47 @@ fn messages_that_are_none() {
         let (mut session, _) = live(&log, 1, None);
         let effects = session.handle(Event::Message(said));
         ends(&mut session, &effects, code, Close::Protocol);
+    }
+}
+
+#[test]
+fn an_append_over_a_limit_has_the_code_it_has_over_http() {
+    let cases = [
+        vec![vec![1]; APPEND_ENVELOPES_MAX + 1],
+        vec![vec![1; ENVELOPE_MAX + 1]],
+        vec![vec![1; ENVELOPE_MAX - 100]; 4],
+    ];
+    for envelopes in cases {
+        let (mut session, _) = live(&entries(&[DocumentId::ZERO]), 1, None);
+        let effects = session.handle(Event::Message(&append_of(1, None, envelopes)));
+        ends(&mut session, &effects, Code::TooLarge, Close::Protocol);
+    }
+}
+
+#[test]
+fn what_was_not_read_ends_it() {
+    let cases =
+        [(Code::TooLarge, Close::Protocol), (Code::TooMany, Close::TooMany), (Code::RetryLater, Close::SlowReader)];
+    for (code, close) in cases {
+        let (mut session, _) = Session::open([1; 32]);
+        let effects = session.handle(Event::Unread(code));
+        ends(&mut session, &effects, code, close);
+        let (mut session, _) = live(&entries(&[DocumentId::ZERO]), 1, None);
+        let effects = session.handle(Event::Unread(code));
+        ends(&mut session, &effects, code, close);
+    }
+}
+
+#[test]
+fn codes_that_may_be_tried_again_say_when_and_no_others() {
+    for code in Code::ALL {
+        let (mut session, _) = live(&entries(&[DocumentId::ZERO]), 1, None);
+        session.handle(Event::Message(&append_of(7, None, vec![envelope(1).into_bytes()])));
+        let effects = session.handle(Event::Appended { id: 7, outcome: Err((*code).into()) });
+        let [Effect::Send(ServerMessage::Refused { id: 7, code: said, retry_after_ms })] = &effects[..] else {
+            panic!("a Refused for {code}, but {effects:?}");
+        };
+        assert_eq!((*said, *retry_after_ms), (*code, if code.is_retryable() { 1_000 } else { 0 }));
     }
 }
 
