@@ -284,7 +284,8 @@ impl Worker {
                     Some(token) => token,
                     None => http.session(workspace, &device).await?,
                 };
-                Ok((token, Socket::open(http.server(), workspace).await?))
+                let socket = Socket::open(http.server(), workspace, &token.token).await?;
+                Ok((token, socket))
             };
             Done::Connected(connected.await)
         });

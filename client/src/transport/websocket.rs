@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 use tokio_tungstenite::connect_async_with_config;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::TransportError;
@@ -41,11 +43,15 @@ pub enum Heard {
 }
 
 impl Socket {
-    /// Opens the live socket of a workspace.
-    pub async fn open(server: &str, workspace: WorkspaceId) -> Result<Self, TransportError> {
+    /// Opens the live socket of a workspace. The token is shown so that the server charges this device for it, and not all
+    /// who share its address; what lets the device in is Hello.
+    pub async fn open(server: &str, workspace: WorkspaceId, token: &str) -> Result<Self, TransportError> {
         let address = format!("{}/v1/workspaces/{workspace}/live", server.replacen("http", "ws", 1));
         let malformed = |error: tokio_tungstenite::tungstenite::Error| TransportError::NotRoost(error.to_string());
-        let request = address.as_str().into_client_request().map_err(malformed)?;
+        let mut request = address.as_str().into_client_request().map_err(malformed)?;
+        if let Ok(bearer) = HeaderValue::from_str(&format!("Bearer {token}")) {
+            request.headers_mut().insert(AUTHORIZATION, bearer);
+        }
         let config = WebSocketConfig::default()
             .read_buffer_size(16 * 1024)
             .write_buffer_size(0)

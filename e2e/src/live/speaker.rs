@@ -49,7 +49,7 @@ impl Speaker {
 
     /// A socket that was welcomed.
     pub async fn connect(&self, server: &str, token: &str) -> Result<Socket, Problem> {
-        let mut socket = Socket::open(server, self.workspace).await?;
+        let mut socket = Socket::open(server, self.workspace, token).await?;
         let ServerMessage::Challenge { nonce } = next(&mut socket).await? else { return Err("no challenge".into()) };
         let device = self.keys.device_id();
         let challenge = Challenge { nonce: &nonce, audience: server, workspace: self.workspace, device };
