@@ -209,7 +209,11 @@ impl Worker {
         });
         let outputs = match ran.await {
             Ok(ran) => ran?,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime goes down and takes no more work; it drops this task at its next rest.
+                Err(_) => std::future::pending().await,
+            },
         };
         let mut outputs = VecDeque::from(outputs);
         while let Some(output) = outputs.pop_front() {

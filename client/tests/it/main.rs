@@ -18,4 +18,5 @@ mod keys_vectors;
 mod machine;
 mod presence;
 mod replica;
+mod shutdown;
 mod store;
