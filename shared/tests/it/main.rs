@@ -20,6 +20,7 @@ mod envelope;
 mod hostile;
 mod hostile_bodies;
 mod ids;
+mod plain;
 mod plaintext;
 mod presence;
 mod record;
