@@ -54,7 +54,7 @@ impl From<Refusal> for ApiError {
 
 impl From<Code> for ApiError {
     fn from(code: Code) -> Self {
-        Self::new(code, advice(code))
+        Self::new(code, code.advice())
     }
 }
 
@@ -141,41 +141,5 @@ const fn status(code: Code) -> StatusCode {
         Code::QuotaExceeded | Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         Code::Unsupported => StatusCode::NOT_IMPLEMENTED,
         _ => StatusCode::SERVICE_UNAVAILABLE,
-    }
-}
-
-const fn advice(code: Code) -> &'static str {
-    match code {
-        Code::TokenInvalid => "the token is not one of this server: ask POST /v1/session for one",
-        Code::TokenExpired => "the token ran out: ask POST /v1/session for a new one",
-        Code::ProofInvalid => "the signature is not that of an active device over this nonce",
-        Code::NotAllowed => "the token's scope or the roster does not allow this",
-        Code::NotFound => "there is no such thing here",
-        Code::WorkspaceGone => "the owner purged this workspace; devices keep what they have",
-        Code::WorkspaceExists => "the workspace exists: use it, its log id is in this answer",
-        Code::Equivocation => "other bytes are in the log under this author_seq: resync",
-        Code::LogChanged => "the log has the id in this answer now: resync",
-        Code::EpochStale => "the epoch has moved on: read to the tail and seal again",
-        Code::AuthorGap => "author_seq is not the next one: resync",
-        Code::BaseMismatch => "the signed base is not this log's: resync",
-        Code::TailMoved => "the log has grown since: read to the tail and try again",
-        Code::QuotaExceeded => "the workspace is full: compact it, or raise the server's --quota-bytes",
-        Code::RosterMoved => "the roster has moved: read it and build the record again",
-        Code::RosterInvalid => "the record breaks a rule of the roster",
-        Code::LinkUnavailable => "the link is used, expired, revoked or wrong: ask for a new one",
-        Code::LogKept => {
-            "the evidence shows no other log, the proposed id was used before, or the last change is less than an hour old"
-        }
-        Code::AdmissionClosed => "this server does not take new workspaces without its admission key",
-        Code::StorageFull => "the server's disk is full: nothing was lost, free some space and try again",
-        Code::StorageFailed => "the server's database does not work: see its log",
-        Code::TooMany => "too many requests, or too much unfinished, from this address or device: wait",
-        Code::Unsupported => "this server does not do that yet",
-        Code::SignatureInvalid => "the signature is not that of the key that must sign",
-        Code::WrongWorkspace => "it belongs to another workspace",
-        Code::WrongAuthor => "the envelope names another author than the device that sent it",
-        Code::EnvelopeInvalid => "the bytes are no envelope that may be appended",
-        _ if code.is_retryable() => "try again later",
-        _ => "the request breaks a rule of the protocol: PROTOCOL.md has this code",
     }
 }

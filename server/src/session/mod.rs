@@ -129,13 +129,13 @@ impl Session {
                 self.state = State::Live(Box::new(live));
                 effects
             }
-            (State::Admitting(_), Event::Admitted(Err(code))) => self.fail(code, advice(code)),
+            (State::Admitting(_), Event::Admitted(Err(code))) => self.fail(code, code.advice()),
             (State::Live(_), Event::Checked(false)) => {
                 self.fail(Code::NotAllowed, "this device is no longer in the workspace")
             }
             (State::Live(_), Event::Page(Err(refusal))) => self.fail(refusal.code, "the log cannot be read now"),
-            (State::Live(_), Event::Renewed(Err(code))) => self.fail(code, advice(code)),
-            (State::Live(_), Event::Saw(Err(code))) if !code.is_retryable() => self.fail(code, advice(code)),
+            (State::Live(_), Event::Renewed(Err(code))) => self.fail(code, code.advice()),
+            (State::Live(_), Event::Saw(Err(code))) if !code.is_retryable() => self.fail(code, code.advice()),
             (State::Live(live), Event::Woken(wake)) if wake.log.is_some_and(|log| log != live.log) => {
                 self.fail(Code::LogChanged, "the log has a new id: connect again and resync")
             }
@@ -177,21 +177,5 @@ fn close_of(code: Code) -> Close {
         Code::TooMany => Close::TooMany,
         code if code.is_retryable() => Close::SlowReader,
         _ => Close::Protocol,
-    }
-}
-
-fn advice(code: Code) -> &'static str {
-    match code {
-        Code::ProtocolVersion => "this server speaks protocol 1: update the app or the server",
-        Code::TokenExpired => "the token ran out: ask for a new one",
-        Code::TokenInvalid => "the token is not one of this server: ask for a new one",
-        Code::ProofInvalid => "the proof is not the device's signature over this nonce and this server's name",
-        Code::NotAllowed => "this device is not active in the workspace, or the token is not for it",
-        Code::NotFound => "there is no such workspace here",
-        Code::TooMany => "too many sockets of this device, or too much unfinished from this address: wait",
-        Code::TooLarge => "no message of at most 1 MiB, or more than a Hello before Welcome",
-        Code::WrongWorkspace => "Hello names another workspace than the address",
-        _ if code.is_retryable() => "try again later",
-        _ => "this breaks a rule of the protocol: PROTOCOL.md has this code",
     }
 }

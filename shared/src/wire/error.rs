@@ -110,6 +110,51 @@ impl Code {
         matches!(self, Self::TooMany | Self::RetryLater | Self::StorageFull | Self::StorageFailed | Self::SlowReader)
     }
 
+    /// The one sentence that says to people what a code means and what to do, on both sides: as the detail of an answer that
+    /// has no better one, and where a device says why it stands still.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::BadMessage => "the request cannot be read: update the older side",
+            Self::TooLarge => "it is larger than the protocol lets it be",
+            Self::ProtocolVersion => "the two sides share no version of the protocol: update the older one",
+            Self::AudienceMismatch => {
+                "the server has another name than the one it is known by: use its own, or start it with --public-url and the address in use"
+            }
+            Self::TokenInvalid => "the token is not one of this server: ask for a new one",
+            Self::TokenExpired => "the token ran out: ask for a new one",
+            Self::ProofInvalid => "the signature is not that of an active device over this nonce and this server's name",
+            Self::NonceInvalid => "the nonce is unknown or too old: ask for a new one",
+            Self::NotAllowed => "the device is not active in the workspace, or its scope does not allow this",
+            Self::NotFound => "there is no such thing here",
+            Self::WorkspaceExists => "the workspace exists: use it, its log id is in this answer",
+            Self::WorkspaceGone => "the owner purged this workspace; devices keep what they have",
+            Self::EnvelopeInvalid => "the bytes are no envelope that may be appended",
+            Self::WrongWorkspace => "it belongs to another workspace",
+            Self::WrongAuthor => "the envelope names another author than the device that sent it",
+            Self::SignatureInvalid => "the signature is not that of the key that must sign",
+            Self::Equivocation => "other bytes are in the log under this author_seq: resync",
+            Self::LogChanged => "the log has the id in this answer now: resync",
+            Self::EpochStale => "the epoch has moved on: read to the tail and seal again",
+            Self::AuthorGap => "author_seq is not the next one: resync",
+            Self::BaseMismatch => "the signed base is not this log's: resync",
+            Self::TailMoved => "the log has grown since: read to the tail and try again",
+            Self::QuotaExceeded => "the workspace is full: compact it, or raise the server's --quota-bytes",
+            Self::RosterMoved => "the roster has moved: read it and build the record again",
+            Self::RosterInvalid => "the record breaks a rule of the roster",
+            Self::LinkUnavailable => "the link is used, expired, revoked or wrong: ask for a new one",
+            Self::TooMany => "too many requests or sockets, or too much unfinished, from this address or device: wait",
+            Self::RetryLater => "the server is busy or stopping: try again later",
+            Self::StorageFull => "the server's disk is full: nothing was lost, free some space and try again",
+            Self::StorageFailed => "the server's database does not work: see its log",
+            Self::LogKept => {
+                "the evidence shows no other log, the proposed id was used before, or the last change is less than an hour old"
+            }
+            Self::Unsupported => "this server does not do that yet",
+            Self::AdmissionClosed => "this server does not take new workspaces without its admission key",
+            Self::SlowReader => "the reader did not keep up: connect again",
+        }
+    }
+
     /// The code of a number from a binary message; an unknown one reads as [`Code::RetryLater`], because a refusal
     /// this side does not know must not be taken for a definite one.
     pub fn of_number(number: u16) -> Self {

@@ -212,11 +212,13 @@ fn values_that_do_not_exist_are_refused() {
 }
 
 #[test]
-fn codes_never_share_text_or_number() {
+fn codes_never_share_text_number_or_sentence() {
     for (at, code) in Code::ALL.iter().enumerate() {
         assert_eq!(Code::of_number(code.number()), *code);
         assert_eq!(code.as_str().parse::<Code>().ok(), Some(*code));
         assert_eq!(usize::from(code.number()), at + 1, "{code} keeps its number");
+        let same = Code::ALL.iter().filter(|other| other.advice() == code.advice());
+        assert_eq!(same.count(), 1, "{code} says what it means");
     }
     assert_eq!(Code::of_number(u16::MAX), Code::RetryLater, "an unknown refusal is not a definite one");
     assert_eq!(serde_json::from_str::<Code>("\"from_the_future\"").ok(), Some(Code::RetryLater));
