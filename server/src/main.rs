@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use roost_server::config::Settings;
 use roost_server::telemetry;
+use roost_shared::Plain;
 
 /// The Roost server: keeps devices in step through bytes it cannot read
 #[derive(Parser)]
@@ -17,7 +18,7 @@ struct Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    telemetry::start_logs();
+    telemetry::start_logs("info");
     let settings = Command::parse().settings;
     let served = roost_server::run(settings, |address| {
         let _ = writeln!(std::io::stdout(), "listening on http://{address}");
@@ -25,7 +26,7 @@ async fn main() -> ExitCode {
     match served.await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "roost-server: {error}");
+            let _ = writeln!(std::io::stderr(), "roost-server: {}", Plain(&error.to_string()));
             ExitCode::FAILURE
         }
     }

@@ -20,6 +20,7 @@ mod counted;
 mod forgeries;
 mod http;
 mod live;
+mod logs;
 mod matrix;
 mod raw;
 mod session;
