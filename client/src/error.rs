@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use roost_shared::Code;
 use roost_shared::roster::ChainError;
+use roost_shared::{Code, WorkspaceId};
 
 use crate::collection::CollectionError;
 use crate::history::VersionError;
@@ -85,8 +85,21 @@ pub enum Error {
     #[error("there is no workspace in {0}: create one (roost init) or join one (roost join)")]
     NoWorkspace(PathBuf),
     /// There is one already.
-    #[error("{0} holds this workspace already")]
+    #[error("{0} holds this workspace already: it syncs from there, and nothing was used up")]
     Exists(PathBuf),
+    /// The data directory is to hold one workspace, and holds another.
+    #[error("{dir} holds workspace {held} already, and one folder holds one: give another folder (--data-dir)")]
+    FolderInUse {
+        /// The data directory.
+        dir: PathBuf,
+        /// What it holds.
+        held: WorkspaceId,
+    },
+    /// Nobody said which of the workspaces in the data directory is meant.
+    #[error(
+        "{0} holds more than one workspace: give each a folder of its own (what belongs to one begins with its id, and moves together)"
+    )]
+    SeveralWorkspaces(PathBuf),
     /// It did not happen in time. It may still.
     #[error("not finished in time: everything is safe here, and goes on at the next sync")]
     TimedOut,
@@ -151,6 +164,8 @@ impl Error {
             Self::Membership(MembershipError::Busy) => Code::RosterMoved.as_str(),
             Self::NoWorkspace(_) => "no_workspace",
             Self::Exists(_) => Code::WorkspaceExists.as_str(),
+            Self::FolderInUse { .. } => "folder_in_use",
+            Self::SeveralWorkspaces(_) => "several_workspaces",
             Self::TimedOut => "timed_out",
             Self::Closed => "closed",
         }

@@ -33,6 +33,7 @@ pub struct Builder {
     durability: Durability,
     allow_http: bool,
     paused: bool,
+    one_workspace: bool,
     admission_key: Option<String>,
     schema: Schema,
     undo_pause: Duration,
@@ -75,6 +76,14 @@ impl Builder {
     #[must_use]
     pub const fn paused(mut self, paused: bool) -> Self {
         self.paused = paused;
+        self
+    }
+
+    /// Keeps one workspace in the directory, for apps that have no use for more: where it holds one, nothing creates, joins
+    /// or recovers another beside it, and nothing is asked of a server before that is known.
+    #[must_use]
+    pub const fn one_workspace(mut self, one: bool) -> Self {
+        self.one_workspace = one;
         self
     }
 
@@ -132,6 +141,7 @@ impl Roost {
             durability: Durability::default(),
             allow_http: false,
             paused: false,
+            one_workspace: false,
             admission_key: None,
             schema: Schema::default(),
             undo_pause: UNDO_PAUSE,
@@ -149,7 +159,7 @@ impl Roost {
         Ok(Store::open(&self.path(workspace), self.settings.durability)?)
     }
 
-    /// The workspaces in this directory.
+    /// The workspaces in this directory, joins and recoveries that did not come to their end included.
     pub fn workspaces(&self) -> Result<Vec<WorkspaceId>, Error> {
         let dir: &Path = &self.settings.data_dir;
         let failed = |source| StoreError::Io { path: dir.to_owned(), source };
@@ -164,11 +174,38 @@ impl Roost {
         Ok(found)
     }
 
-    /// The one workspace in this directory; an error if there is none.
+    /// The one workspace in this directory; an error if there is none, or more than one.
     pub async fn only_workspace(&self) -> Result<Workspace, Error> {
+        let mut found = self.workspaces()?;
+        if found.len() > 1 {
+            found.retain(|id| self.is_held(*id));
+        }
+        match found.as_slice() {
+            [] => Err(Error::NoWorkspace(self.settings.data_dir.clone())),
+            [only] => self.workspace(*only).await,
+            [_, _, ..] => Err(Error::SeveralWorkspaces(self.settings.data_dir.clone())),
+        }
+    }
+
+    /// Whether a file holds a workspace, and not what a join or a recovery began and did not end. One that cannot be looked
+    /// at may.
+    fn is_held(&self, workspace: WorkspaceId) -> bool {
+        match self.store(workspace).map(|store| store.identity()) {
+            Ok(Ok(identity)) => identity.is_some_and(|identity| identity.joined),
+            Ok(Err(_)) | Err(_) => true,
+        }
+    }
+
+    /// What every way in asks first: whether the directory takes this workspace beside what it holds.
+    fn admits(&self, workspace: WorkspaceId) -> Result<(), Error> {
+        if !self.settings.one_workspace {
+            return Ok(());
+        }
         let found = self.workspaces()?;
-        let first = found.first().ok_or_else(|| Error::NoWorkspace(self.settings.data_dir.clone()))?;
-        self.workspace(*first).await
+        match found.into_iter().find(|held| *held != workspace && self.is_held(*held)) {
+            None => Ok(()),
+            Some(held) => Err(Error::FolderInUse { dir: self.settings.data_dir.clone(), held }),
+        }
     }
 
     /// Opens a workspace of this directory, and syncs it in the background.
@@ -219,6 +256,7 @@ impl Roost {
         let (owner_seed, device_seed) = (Seed::new(clock.random()), Seed::new(clock.random()));
         let (owner, device) = (KeyPair::owner(&owner_seed), KeyPair::device(&device_seed));
         let workspace = owner.workspace_id();
+        self.admits(workspace)?;
         let key = EpochKey::new(workspace, 1, clock.random());
         let genesis = roster::genesis(clock, &owner, &key, &device, name).map_err(|_| MembershipError::NoKey)?;
         let identity = Identity {
@@ -246,6 +284,7 @@ impl Roost {
         name: &str,
         keep: &[String],
     ) -> Result<Workspace, Error> {
+        self.admits(workspace)?;
         let server = origin(server, self.settings.allow_http)?;
         let mut store = self.store(workspace)?;
         let stretching = phrase.clone();
@@ -287,6 +326,7 @@ impl Roost {
             return Err(Error::PasscodeNeeded); // a try without one would count as a wrong one
         }
         let workspace = link.workspace();
+        self.admits(workspace)?;
         let server = origin(link.server().as_str(), self.settings.allow_http)?;
         let mut store = self.store(workspace)?;
         // Durable before the link is used: a lost answer is given again to this device alone.
