@@ -11,6 +11,7 @@ use crate::keys::link::Invite;
 use crate::keys::ring::KeyRing;
 use crate::keys::{KeyPair, roster};
 use crate::sync::Chain;
+use crate::transport::TransportError;
 use crate::transport::http::Http;
 
 /// Times a joiner builds its record anew because another came first.
@@ -64,9 +65,12 @@ impl Joiner<'_> {
 
     /// Redeems the link, verifies what the server says, and takes the invite's place in the roster.
     pub async fn take_place(&self, clock: &dyn Clock, http: &Http, workspace: WorkspaceId) -> Result<Chain, Error> {
-        if let Ok(token) = http.session(workspace, self.device).await {
+        match http.session(workspace, self.device).await {
             // An earlier try got through, and its answer was lost.
-            return verify(workspace, http.chain(workspace, &token.token).await?);
+            Ok(token) => return verify(workspace, http.chain(workspace, &token.token).await?),
+            // It would never let this device in by the address in the link, which is good for another try.
+            Err(error @ TransportError::Audience { .. }) => return Err(error.into()),
+            Err(_) => {}
         }
         let redeemed = http.redeem(&self.redeem(workspace)).await?;
         let mut records = redeemed.chain;

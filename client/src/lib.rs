@@ -38,7 +38,7 @@ pub use loro;
 pub use roost_shared::hash::Hash;
 pub use roost_shared::roster::{Scope, Status as DeviceStatus};
 pub use roost_shared::wire::http::{IssuedToken, TokenInfo};
-pub use roost_shared::{Code, DeviceId, DocumentId, WorkspaceId};
+pub use roost_shared::{Code, DeviceId, DocumentId, Plain, WorkspaceId};
 pub use serde_json as json;
 
 pub use crate::collection::{

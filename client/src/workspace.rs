@@ -22,6 +22,7 @@ use crate::replica::{Output, Replica};
 use crate::shared::Shared;
 use crate::store::{DocumentSchema, LateEdit};
 use crate::sync::{Notice, View};
+use crate::transport::TransportError;
 use crate::transport::http::Http;
 use crate::worker::{Command, Worker};
 
@@ -210,7 +211,7 @@ impl Workspace {
 
     /// How things stand now.
     pub fn status(&self) -> Status {
-        let trouble = self.inner.shared.trouble.lock().as_ref().map(ToString::to_string);
+        let trouble = self.inner.shared.trouble.lock().as_ref().map(TransportError::while_syncing);
         self.with(|replica| {
             let view = replica.view();
             let idle = !replica.has_work();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
 use roost_shared::hash::Hash;
-use roost_shared::limits::{HTTP_BODY_MAX, HTTP_CHAIN_MAX};
+use roost_shared::limits::{ERROR_TEXT_MAX, HTTP_BODY_MAX, HTTP_CHAIN_MAX};
 use roost_shared::proof::Challenge;
 use roost_shared::roster::Record;
 use roost_shared::wire::http::{
@@ -74,7 +74,7 @@ impl Http {
         };
         // Signing for another name would let a server in between use the proof elsewhere.
         if nonce.audience != self.server {
-            return Err(TransportError::Audience { ours: self.server.clone(), theirs: nonce.audience });
+            return Err(TransportError::Audience { ours: self.server.clone(), theirs: clipped(&nonce.audience) });
         }
         let challenge =
             Challenge { nonce: &nonce.nonce.0, audience: &self.server, workspace, device: device.device_id() };
@@ -180,9 +180,14 @@ async fn read(mut response: Response, max: usize) -> Answer<Vec<u8>> {
 fn refused(problem: Problem) -> TransportError {
     TransportError::Refused {
         code: problem.code,
-        detail: problem.detail,
+        detail: clipped(&problem.detail),
         retry_after_ms: problem.retry_after_ms.unwrap_or(0),
     }
+}
+
+/// As much of a server's words as a person is shown.
+fn clipped(text: &str) -> String {
+    text.chars().take(ERROR_TEXT_MAX).collect()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]

@@ -29,7 +29,7 @@ pub enum TransportError {
     NotRoost(String),
     /// It calls itself by another name than the device knows it by.
     #[error(
-        "the server calls itself {theirs}, this device knows it as {ours}: use that address, or start the server with --public-url {ours}"
+        "the server at {ours} calls itself {theirs}, and a device signs the name it knows a server by: use that address (--server {theirs}) if it is the same server, or start the server with --public-url {ours}"
     )]
     Audience {
         /// The address the device has.
@@ -46,6 +46,17 @@ impl TransportError {
             Self::Refused { code, .. } => Some(*code),
             Self::Audience { .. } => Some(Code::AudienceMismatch),
             Self::Unreachable(_) | Self::NotRoost(_) => None,
+        }
+    }
+
+    /// What it means to a person who waits for sync. That a server does not know this device, or its workspace, is no
+    /// verdict while the device brings it what it may have lost.
+    pub fn while_syncing(&self) -> String {
+        match self {
+            Self::Refused { code: code @ (Code::NotFound | Code::NotAllowed | Code::ProofInvalid), .. } => {
+                format!("the server does not know this device or its workspace, and is brought what it lacks ({code})")
+            }
+            other => other.to_string(),
         }
     }
 
