@@ -120,6 +120,11 @@ pub enum Command {
         /// The document's name
         document: String,
     },
+    /// Entries whose content was put aside because it does not merge: list them, or deal with them
+    Quarantine {
+        #[command(subcommand)]
+        command: Option<QuarantineCommand>,
+    },
     /// Look whether everything on this device is in order, without the server
     Doctor,
     /// Who is in the workspace, and who was
@@ -159,7 +164,7 @@ pub enum Command {
     Recovery(RecoveryCommand),
     /// List documents
     Docs,
-    /// Print a value of a document's data as JSON
+    /// Print a value of a document's data as JSON, exactly
     Get {
         /// The document's name
         document: String,
@@ -254,6 +259,20 @@ pub enum RecoveryCommand {
         /// Names of devices that stay in; all others are out
         #[arg(long, env = "ROOST_KEEP_DEVICES", value_delimiter = ',')]
         keep: Vec<String>,
+    },
+}
+
+#[derive(Subcommand)]
+pub enum QuarantineCommand {
+    /// Try to merge them again: a newer version of this program may be able to
+    Retry {
+        /// The number of one entry, as the list shows it; all without
+        seq: Option<u64>,
+    },
+    /// Leave an entry as it is, and count it no longer
+    Accept {
+        /// The number of the entry, as the list shows it
+        seq: u64,
     },
 }
 

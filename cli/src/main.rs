@@ -2,25 +2,29 @@
 
 mod args;
 mod commands;
+mod exact;
 mod output;
 mod trace;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use roost_server::telemetry::start_logs;
 
 use crate::args::{Cli, Command};
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, note};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // What Loro says of a document that it fails on may quote it.
+    std::panic::set_hook(Box::new(|panic| note(format!("roost: {panic}"))));
     let output = Output { json: cli.json };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output.fail(&Failure::other(format!("cannot start: {error}"))),
     };
     let done = runtime.block_on(run(&cli, &output));
-    // A request under way must not hold the exit up; everything that counts is on the disk.
+    // A request under way must not hold the exit up; each command has closed its workspace, and what counts is on the disk.
     runtime.shutdown_background();
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -31,11 +35,11 @@ fn main() -> ExitCode {
 async fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
     match &cli.command {
         Command::Serve(settings) => {
-            roost_server::telemetry::start_logs();
+            start_logs("info");
             commands::serve(settings.clone()).await
         }
         command => {
-            output::start_logs();
+            start_logs("warn");
             match command {
                 Command::Demo { keep } => commands::demo(output, *keep).await,
                 Command::Init { name } => commands::init(cli, output, name).await,
@@ -70,6 +74,7 @@ async fn run(cli: &Cli, output: &Output) -> Result<(), Failure> {
                     commands::history(cli, output, document, at.as_deref(), *restore).await
                 }
                 Command::Undo { document } => commands::undo(cli, output, document).await,
+                Command::Quarantine { command } => commands::quarantine(cli, output, command.as_ref()).await,
                 Command::Doctor => commands::doctor(cli, output).await,
                 Command::Digest { document } => commands::digest(cli, output, document).await,
                 Command::Serve(_) => Ok(()),

@@ -1,13 +1,13 @@
-//! What is printed, and what a failure means to a script.
+//! What is printed, and what a failure means to a script. Everything a command says passes through here, line by line: what
+//! others wrote is in many of them, and neither ends a line nor commands the terminal.
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use roost::Code;
+use roost::{Code, Plain};
 use serde_json::{Value, json};
-use tracing_subscriber::EnvFilter;
 
 const EXIT_ERROR: u8 = 1;
 const EXIT_NOT_ALLOWED: u8 = 3;
@@ -25,77 +25,127 @@ pub struct Failure {
     exit: u8,
     code: String,
     message: String,
+    /// Whether the SDK's patience ended, which by itself says nothing of the reason.
+    is_late: bool,
 }
 
 impl Failure {
+    fn new(exit: u8, code: &str, message: impl Display) -> Self {
+        Self { exit, code: code.to_owned(), message: message.to_string(), is_late: false }
+    }
+
     pub fn other(message: impl Display) -> Self {
-        Self { exit: EXIT_ERROR, code: "error".to_owned(), message: message.to_string() }
+        Self::new(EXIT_ERROR, "error", message)
     }
 
     /// Needs a person: what, and what to do.
     pub fn attention(code: &str, message: impl Display) -> Self {
-        Self { exit: EXIT_ATTENTION, code: code.to_owned(), message: message.to_string() }
+        Self::new(EXIT_ATTENTION, code, message)
     }
 
-    /// The server does not let this device in.
-    pub fn not_allowed(code: Code) -> Self {
-        let message = "the server does not let this device in: it was revoked, or the workspace is gone";
-        Self { exit: EXIT_NOT_ALLOWED, code: code.to_string(), message: message.to_owned() }
+    /// The server keeps this device out: why, and what to do.
+    pub fn refused(code: Code, message: impl Display) -> Self {
+        Self::new(exit_of(code.as_str(), code.is_retryable()), code.as_str(), message)
     }
 
     /// Work is safe here; the server could not be reached, or not in time.
     pub fn temporary(message: impl Display) -> Self {
-        Self { exit: EXIT_TEMPORARY, code: "timed_out".to_owned(), message: message.to_string() }
+        Self::new(EXIT_TEMPORARY, "timed_out", message)
+    }
+
+    /// The same, of a command that did part of its work: what that was.
+    pub fn after(mut self, done: &str) -> Self {
+        self.message = format!("{done}: {}", self.message);
+        self
+    }
+
+    pub const fn is_late(&self) -> bool {
+        self.is_late
+    }
+}
+
+/// One exit code for each code, on whatever way it came.
+fn exit_of(code: &str, is_retryable: bool) -> u8 {
+    match code {
+        "not_allowed" | "link_unavailable" | "admission_closed" | "token_invalid" | "proof_invalid"
+        | "workspace_gone" | "not_owner" => EXIT_NOT_ALLOWED,
+        "store_locked" => EXIT_ERROR,
+        _ if is_retryable => EXIT_TEMPORARY,
+        _ => EXIT_ERROR,
     }
 }
 
 impl From<roost::Error> for Failure {
     fn from(error: roost::Error) -> Self {
         let code = error.code();
-        let exit = match code {
-            "not_allowed" | "link_unavailable" | "admission_closed" | "token_invalid" | "proof_invalid"
-            | "workspace_gone" | "not_owner" => EXIT_NOT_ALLOWED,
-            "store_locked" => EXIT_ERROR,
-            _ if error.is_retryable() => EXIT_TEMPORARY,
-            _ => EXIT_ERROR,
-        };
-        Self { exit, code: code.to_owned(), message: error.to_string() }
+        let is_late = matches!(error, roost::Error::TimedOut);
+        Self { is_late, ..Self::new(exit_of(code, error.is_retryable()), code, error) }
     }
 }
 
 impl Output {
-    /// Prints the object, or the text.
-    pub fn print(&self, object: &Value, text: impl Display) {
-        if self.json { line(object) } else { line(text) }
+    /// Prints the object, or the lines.
+    pub fn print(&self, object: &Value, lines: impl IntoIterator<Item = impl Display>) {
+        if self.json {
+            return json_line(object);
+        }
+        for text in lines {
+            line(text);
+        }
     }
 
     /// Says why on standard error, with `--json` also as an object, and gives the exit code.
     pub fn fail(&self, failure: &Failure) -> ExitCode {
         if self.json {
-            line(json!({ "error": { "code": failure.code, "message": failure.message } }));
+            json_line(&json!({ "error": { "code": failure.code, "message": failure.message } }));
         }
         note(format!("roost: {}", failure.message));
         ExitCode::from(failure.exit)
     }
 }
 
-/// A line on standard output; a reader that went away is no error.
+/// One line on standard output, whatever the text holds; a reader that went away is no error.
 pub fn line(text: impl Display) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{text}");
-    let _ = stdout.flush();
+    exactly(&plain_line(text));
 }
 
-/// Exactly these bytes on standard output.
+/// A value as JSON, on one line of standard output.
+pub fn json_line(value: &Value) {
+    exactly(&format!("{}\n", json_text(value)));
+}
+
+/// Exactly these bytes on standard output: for the text of a document, which is asked for as it is.
 pub fn exactly(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes());
     let _ = stdout.flush();
 }
 
-/// A line on standard error.
+/// One line on standard error, whatever the text holds.
 pub fn note(text: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    picture(&plain_line(text));
+}
+
+/// Lines of our own on standard error, codes for the terminal included.
+pub fn picture(lines: &str) {
+    let _ = std::io::stderr().lock().write_all(lines.as_bytes());
+}
+
+fn plain_line(text: impl Display) -> String {
+    format!("{}\n", Plain(&text.to_string()))
+}
+
+/// The same value for whoever reads the JSON, and plain for whoever reads the terminal.
+fn json_text(value: &Value) -> String {
+    let mut text = String::new();
+    for character in value.to_string().chars() {
+        if Plain::escapes(character) {
+            text.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 /// Progress of long work: a bar on a terminal, a line each whole percent elsewhere.
@@ -128,10 +178,22 @@ impl Progress {
     }
 }
 
-/// Diagnostics on standard error; `ROOST_LOG` filters them (`warn` unless set).
-pub fn start_logs() {
-    let filter = EnvFilter::try_from_env("ROOST_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let colour = std::env::var_os("NO_COLOR").is_none() && std::io::stderr().is_terminal();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
-    let _ = logs.try_init();
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\nb\u{1b}[2J\u{9b}\u{202e}\u{2028}z";
+
+    #[test]
+    fn a_line_is_one_line_and_no_code() {
+        assert_eq!(plain_line(HOSTILE), "a\\nb\\u{1b}[2J\\u{9b}\\u{202e}\\u{2028}z\n");
+    }
+
+    #[test]
+    fn json_is_the_same_value_and_no_code() {
+        let value = json!({ HOSTILE: [HOSTILE, 1.5, null], "path": "C:\\notes" });
+        let text = json_text(&value);
+        assert!(!text.chars().any(Plain::escapes), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
 }

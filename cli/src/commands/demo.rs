@@ -1,5 +1,6 @@
 //! The main job on this machine, in under a screen.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::closing;
 use super::documents::TEXT;
-use crate::output::{Failure, Output, note};
+use crate::output::{Failure, Output, json_line, line, note};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SECRET: &str = "Aunt Marta's plum cake: 500 g of plums";
@@ -25,52 +27,60 @@ struct Defaults {
 
 pub async fn demo(output: &Output, keep: bool) -> Result<(), Failure> {
     let dir = tempfile::tempdir().map_err(Failure::other)?;
-    let say = |text: String| {
-        if output.json { note(text) } else { crate::output::line(text) }
-    };
     let (server, address) = serve(&dir.path().join("server")).await?;
-    say(format!("1  A server runs at {address}. It keeps an ordered log of sealed bytes."));
+    say(output, format!("1  A server runs at {address}. It keeps an ordered log of sealed bytes."));
 
     let laptop = device(dir.path(), "laptop").await?.create_workspace(&address, "laptop").await?;
-    let on_laptop = laptop.document("recipes")?;
-    on_laptop.edit(|loro| loro.get_text(TEXT).insert(0, SECRET))?;
-    let shared = laptop.share(&Sharing::new(Scope::ReadWrite), PATIENCE).await?;
-    let phone = device(dir.path(), "phone").await?.join(&shared.link, "phone").await?;
-    phone.wait_synced(PATIENCE).await?;
-    let on_phone = phone.document("recipes")?;
-    say("2  The laptop made a workspace, the phone joined by a share link that worked once.".to_owned());
-
-    laptop.pause().await?;
-    phone.pause().await?;
-    on_laptop.edit(|loro| loro.get_text(TEXT).push_str("\n(laptop, offline) bake 45 minutes at 180 °C"))?;
-    on_phone.edit(|loro| loro.get_text(TEXT).insert(0, "(phone, offline) buy plums!\n"))?;
-    say("3  Both went offline and edited the same document.".to_owned());
-
-    laptop.resume().await?;
-    phone.resume().await?;
-    let digest = agree(&laptop, &on_laptop, &phone, &on_phone).await?;
-    let text = on_phone.read(|loro| loro.get_text(TEXT).to_string())?;
-    say(format!("4  Online again, both hold the same text, and the same digest {}…:", &digest[..16]));
-    say(text.lines().map(|line| format!("       {line}\n")).collect::<String>().trim_end().to_owned());
-
-    let entries = laptop.status().cursor;
-    laptop.close().await;
-    phone.close().await;
+    let shown = closing(laptop, async |laptop| {
+        laptop.document("recipes")?.edit(|loro| loro.get_text(TEXT).insert(0, SECRET))?;
+        let shared = laptop.share(&Sharing::new(Scope::ReadWrite), PATIENCE).await?;
+        let phone = device(dir.path(), "phone").await?.join(&shared.link, "phone").await?;
+        closing(phone, async |phone| meet(output, laptop, phone).await).await
+    });
+    let (digest, entries) = shown.await?;
     server.await?;
     let seen = search(&dir.path().join("server"), &["plum", "Marta", "laptop", "recipes"]);
-    say(format!("5  The server holds {entries} entries. Searching its files for words of the text, names of"));
-    say(format!("   documents and devices: {seen} hits."));
+    say(output, format!("5  The server holds {entries} entries. Searching its files for words of the text, names of"));
+    say(output, format!("   documents and devices: {seen} hits."));
     if keep {
         let kept = dir.keep();
-        say(format!("   Kept in {}", kept.display()));
+        say(output, format!("   Kept in {}", kept.display()));
     }
     if seen > 0 {
         return Err(Failure::attention("leak", "the server's files hold clear text"));
     }
     if output.json {
-        output.print(&json!({ "digest": digest, "entries": entries, "hits": seen }), "");
+        json_line(&json!({ "digest": digest, "entries": entries, "hits": seen }));
     }
     Ok(())
+}
+
+/// Both edit offline and agree; the digest that they agree on, and how many entries that took.
+async fn meet(output: &Output, laptop: &Workspace, phone: &Workspace) -> Result<(String, u64), Failure> {
+    phone.wait_synced(PATIENCE).await?;
+    let (on_laptop, on_phone) = (laptop.document("recipes")?, phone.document("recipes")?);
+    say(output, "2  The laptop made a workspace, the phone joined by a share link that worked once.");
+
+    laptop.pause().await?;
+    phone.pause().await?;
+    on_laptop.edit(|loro| loro.get_text(TEXT).push_str("\n(laptop, offline) bake 45 minutes at 180 °C"))?;
+    on_phone.edit(|loro| loro.get_text(TEXT).insert(0, "(phone, offline) buy plums!\n"))?;
+    say(output, "3  Both went offline and edited the same document.");
+
+    laptop.resume().await?;
+    phone.resume().await?;
+    let digest = agree(laptop, &on_laptop, phone, &on_phone).await?;
+    let text = on_phone.read(|loro| loro.get_text(TEXT).to_string())?;
+    say(output, format!("4  Online again, both hold the same text, and the same digest {}…:", &digest[..16]));
+    for line in text.lines() {
+        say(output, format!("       {line}"));
+    }
+    Ok((digest, laptop.status().cursor))
+}
+
+/// Beside the one object that `--json` prints, what is told goes to standard error.
+fn say(output: &Output, text: impl Display) {
+    if output.json { note(text) } else { line(text) }
 }
 
 async fn device(dir: &Path, name: &str) -> Result<Roost, Failure> {

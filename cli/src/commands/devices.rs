@@ -17,34 +17,33 @@ const LOOK: Duration = Duration::from_secs(3);
 pub async fn devices(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let is_device = |device: &DeviceInfo| matches!(device.status, DeviceStatus::Active | DeviceStatus::Revoked);
     let (own, found) = look(cli, is_device).await?;
-    let lines: Vec<String> = found.iter().map(|device| line_of(device, own)).collect();
-    output.print(&Value::from(found.iter().map(object_of).collect::<Vec<_>>()), lines.join("\n"));
+    let objects: Vec<Value> = found.iter().map(object_of).collect();
+    output.print(&Value::from(objects), found.iter().map(|device| line_of(device, own)));
     Ok(())
 }
 
 pub async fn links(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let (_, found) = look(cli, |device| device.status == DeviceStatus::Invite).await?;
-    let lines: Vec<String> = found
-        .iter()
-        .map(|link| format!("{} {:?} until {} ms", link.id, link.scope, link.expires_at_ms.unwrap_or(0)))
-        .collect();
+    let line_of =
+        |link: &DeviceInfo| format!("{} {:?} until {} ms", link.id, link.scope, link.expires_at_ms.unwrap_or(0));
     let objects: Vec<Value> = found
         .iter()
         .map(|link| json!({ "id": link.id, "scope": link.scope, "expires_at": link.expires_at_ms }))
         .collect();
-    output.print(&Value::from(objects), lines.join("\n"));
+    output.print(&Value::from(objects), found.iter().map(line_of));
     Ok(())
 }
 
 /// What the roster lists, as new as the server lets it be; and this device.
 async fn look(cli: &Cli, wanted: impl Fn(&DeviceInfo) -> bool) -> Result<(DeviceId, Vec<DeviceInfo>), Failure> {
-    let workspace = online(cli).await?;
-    // Offline is an answer too.
-    let _ = workspace
-        .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
-        .await;
-    let (own, found) = (workspace.device(), workspace.devices());
-    workspace.close().await;
+    let looked = online(cli, async |workspace| {
+        // Offline is an answer too.
+        let _ = workspace
+            .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
+            .await;
+        Ok((workspace.device(), workspace.devices()))
+    });
+    let (own, found) = looked.await?;
     Ok((own, found.into_iter().filter(wanted).collect()))
 }
 
@@ -83,47 +82,51 @@ fn ago_of(seconds: u64) -> String {
 }
 
 pub async fn revoke(cli: &Cli, output: &Output, device: &str) -> Result<(), Failure> {
-    let workspace = online(cli).await?;
-    let done = async {
-        let id = find(&workspace, device, DeviceStatus::Active).await?;
+    let revoked = online(cli, async |workspace| {
+        let id = find(workspace, device, DeviceStatus::Active).await?;
         workspace.revoke(id, PATIENCE).await?;
         Ok(id)
-    };
-    say(output, done.await, workspace.clone(), "is out: what is written from now on it cannot open").await
+    });
+    say(output, revoked.await?, "is out: what is written from now on it cannot open");
+    Ok(())
 }
 
 pub async fn rename(cli: &Cli, output: &Output, device: &str, name: &str) -> Result<(), Failure> {
-    let workspace = online(cli).await?;
-    let done = async {
-        let id = find(&workspace, device, DeviceStatus::Active).await?;
+    let renamed = online(cli, async |workspace| {
+        let id = find(workspace, device, DeviceStatus::Active).await?;
         workspace.rename(id, name, PATIENCE).await?;
         Ok(id)
-    };
-    say(output, done.await, workspace.clone(), &format!("is called {name}")).await
+    });
+    say(output, renamed.await?, &format!("is called {name}"));
+    Ok(())
 }
 
 pub async fn set_scope(cli: &Cli, output: &Output, device: &str, scope: ScopeArg) -> Result<(), Failure> {
-    let workspace = online(cli).await?;
+    let changed = online(cli, async |workspace| {
+        let id = find(workspace, device, DeviceStatus::Active).await?;
+        workspace.set_scope(id, scope.into(), PATIENCE).await?;
+        Ok(id)
+    });
     let what = match scope {
         ScopeArg::Read => "only reads from now on",
         ScopeArg::ReadWrite => "may write from now on",
     };
-    let done = async {
-        let id = find(&workspace, device, DeviceStatus::Active).await?;
-        workspace.set_scope(id, scope.into(), PATIENCE).await?;
-        Ok(id)
-    };
-    say(output, done.await, workspace.clone(), what).await
+    say(output, changed.await?, what);
+    Ok(())
 }
 
 pub async fn unlink(cli: &Cli, output: &Output, id: &str) -> Result<(), Failure> {
-    let workspace = online(cli).await?;
-    let done = async {
-        let id = find(&workspace, id, DeviceStatus::Invite).await?;
+    let withdrawn = online(cli, async |workspace| {
+        let id = find(workspace, id, DeviceStatus::Invite).await?;
         workspace.revoke(id, PATIENCE).await?;
         Ok(id)
-    };
-    say(output, done.await, workspace.clone(), "lets nobody in any more").await
+    });
+    say(output, withdrawn.await?, "lets nobody in any more");
+    Ok(())
+}
+
+fn say(output: &Output, id: DeviceId, what: &str) {
+    output.print(&json!({ "device": id }), [format!("{id} {what}")]);
 }
 
 /// The one device or link of this id or name.
@@ -145,16 +148,4 @@ async fn find(workspace: &Workspace, text: &str, status: DeviceStatus) -> Result
             Err(Failure::other(format!("nothing here is called {text}: roost devices and roost links list all")))
         }
     }
-}
-
-async fn say(
-    output: &Output,
-    done: Result<DeviceId, Failure>,
-    workspace: Workspace,
-    what: &str,
-) -> Result<(), Failure> {
-    workspace.close().await;
-    let id = done?;
-    output.print(&json!({ "device": id }), format!("{id} {what}"));
-    Ok(())
 }

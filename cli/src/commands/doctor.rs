@@ -1,20 +1,25 @@
 //! Whether everything on this device is in order: each document is loaded, and what was put aside is counted.
 
+use roost::Workspace;
 use serde_json::json;
 
-use super::documents::{schema_of, with_schemas};
+use super::documents::{schema_of, shown, with_schemas};
 use super::offline;
+use super::verdict::put_aside;
 use crate::args::Cli;
 use crate::output::{Failure, Output};
 
 pub async fn doctor(cli: &Cli, output: &Output) -> Result<(), Failure> {
     // The file itself was checked as it was opened.
-    let workspace = offline(cli).await?;
+    offline(cli, |workspace| look(workspace, output)).await
+}
+
+fn look(workspace: &Workspace, output: &Output) -> Result<(), Failure> {
     let documents = workspace.documents()?;
     let mut listed = with_schemas(&documents, &workspace.document_schemas()?);
     let mut lines = Vec::new();
     let mut unreadable = 0;
-    for (object, (_, name)) in listed.iter_mut().zip(&documents) {
+    for ((object, (_, name)), shown) in listed.iter_mut().zip(&documents).zip(shown(&documents)) {
         let digest = workspace.document(name)?.digest();
         object["loads"] = json!(digest.is_ok());
         let state = match &digest {
@@ -22,7 +27,7 @@ pub async fn doctor(cli: &Cli, output: &Output) -> Result<(), Failure> {
             Err(error) => format!("does not load: {error}"),
         };
         unreadable += usize::from(digest.is_err());
-        lines.push(format!("{name}: {state}{}", schema_of(object)));
+        lines.push(format!("{shown}: {state}{}", schema_of(object)));
     }
     let (status, late) = (workspace.status(), workspace.late_edits()?);
     let is_well = unreadable == 0 && status.quarantined == 0 && !status.diverged && status.contradicted.is_empty();
@@ -35,10 +40,11 @@ pub async fn doctor(cli: &Cli, output: &Output) -> Result<(), Failure> {
         "contradicted": status.contradicted,
         "well": is_well,
     });
-    let counted = format!("{} put aside, {} edits missed a rewrite", status.quarantined, late.len());
-    lines.push(counted);
-    workspace.close().await;
-    output.print(&object, lines.join("\n"));
+    lines.push(format!("{} put aside, {} edits missed a rewrite", status.quarantined, late.len()));
+    if status.quarantined > 0 {
+        lines.push(put_aside(status.quarantined));
+    }
+    output.print(&object, lines);
     if is_well {
         return Ok(());
     }

@@ -1,13 +1,13 @@
 //! Back in time.
 
-use roost::{Document, Error, Revision, Version, VersionError};
+use roost::{Document, Error, Revision, Version, VersionError, Workspace};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::documents::{ROOT, TEXT, open};
+use super::documents::{ROOT, TEXT, on_document};
 use crate::args::Cli;
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, exactly, json_line};
 
 pub async fn history(
     cli: &Cli,
@@ -16,38 +16,52 @@ pub async fn history(
     at: Option<&str>,
     restore: bool,
 ) -> Result<(), Failure> {
-    let (workspace, document) = open(cli, document).await?;
-    let Some(at) = at else {
-        let revisions = document.history()?;
-        let names = workspace.devices();
-        let name_of = |revision: &Revision| {
-            let device = names.iter().find(|device| Some(device.id) == revision.device);
-            device.and_then(|device| device.name.clone())
-        };
-        let listed: Vec<Value> = revisions.iter().map(|revision| object_of(revision, name_of(revision))).collect();
-        let lines: Vec<String> = listed.iter().map(line_of).collect();
-        output.print(&json!({ "revisions": listed }), lines.join("\n"));
-        return Ok(());
+    let done = on_document(cli, document, |workspace, document| match at {
+        None => list(workspace, document, output),
+        Some(at) if restore => {
+            let version = version_of(document, at)?;
+            document.restore(&version)?;
+            let text = format!("as it was at {version}, by an edit");
+            output.print(&json!({ "restored": version.to_string() }), [text]);
+            Ok(())
+        }
+        Some(at) => show(document, at, output),
+    });
+    done.await
+}
+
+fn list(workspace: &Workspace, document: &Document, output: &Output) -> Result<(), Failure> {
+    let revisions = document.history()?;
+    let names = workspace.devices();
+    let name_of = |revision: &Revision| {
+        let device = names.iter().find(|device| Some(device.id) == revision.device);
+        device.and_then(|device| device.name.clone())
     };
-    let version = version_of(&document, at)?;
-    if restore {
-        document.restore(&version)?;
-        output.print(&json!({ "restored": version.to_string() }), format!("as it was at {version}, by an edit"));
-        return Ok(());
-    }
+    let listed: Vec<Value> = revisions.iter().map(|revision| object_of(revision, name_of(revision))).collect();
+    output.print(&json!({ "revisions": listed }), listed.iter().map(line_of));
+    Ok(())
+}
+
+/// As `cat` and `get` show it: the text exactly.
+fn show(document: &Document, at: &str, output: &Output) -> Result<(), Failure> {
+    let version = version_of(document, at)?;
     let (text, data) = document.read_at(&version, |loro| {
         (loro.get_text(TEXT).to_string(), Value::from(loro.get_map(ROOT).get_deep_value()))
     })?;
-    output.print(&json!({ "version": version.to_string(), "text": text, "data": data }), &text);
+    if output.json {
+        json_line(&json!({ "version": version.to_string(), "text": text, "data": data }));
+    } else {
+        exactly(&format!("{text}\n"));
+    }
     Ok(())
 }
 
 pub async fn undo(cli: &Cli, output: &Output, document: &str) -> Result<(), Failure> {
-    let undone = open(cli, document).await?.1.undo()?;
+    let undone = on_document(cli, document, |_, document| Ok(document.undo()?)).await?;
     if !undone {
         return Err(Failure::other("this device has made no edit of it that could be undone"));
     }
-    output.print(&json!({ "undone": true }), "undone; what others wrote stays");
+    output.print(&json!({ "undone": true }), ["undone; what others wrote stays"]);
     Ok(())
 }
 

@@ -8,41 +8,36 @@ use qrcode::{EcLevel, QrCode};
 use roost::{ShareLink, Sharing};
 use serde_json::json;
 
-use super::{online, roost};
+use super::verdict::reach;
+use super::{closing, online, roost};
 use crate::args::{Cli, ScopeArg};
-use crate::output::{Failure, Output, note};
+use crate::output::{Failure, Output, note, picture};
 
 /// How long the server may take to answer a command of these.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// A link is read from standard input up to this.
 const LINK_MAX: u64 = 4 * 1024;
 
+/// The server that the command line names, for a command that cannot know one.
+pub fn wanted_server(cli: &Cli) -> Result<&str, Failure> {
+    cli.server.as_deref().ok_or_else(|| Failure::other("which server? give --server URL, or set ROOST_SERVER"))
+}
+
 pub async fn init(cli: &Cli, output: &Output, name: &str) -> Result<(), Failure> {
-    let server = cli.server.as_deref();
-    let server = server.ok_or_else(|| Failure::other("which server? give --server URL, or set ROOST_SERVER"))?;
-    let roost = roost(cli, false).await?;
-    if let Some(held) = roost.workspaces()?.first() {
-        return Err(Failure::other(format!(
-            "{} holds workspace {held} already: give --data-dir another folder",
-            cli.data_dir.display()
-        )));
-    }
-    let workspace = roost.create_workspace(server, name).await?;
-    let reached = workspace.wait_synced(PATIENCE).await;
-    let (id, device) = (workspace.id(), workspace.device());
-    let trouble = workspace.status().trouble;
-    workspace.close().await;
-    output.print(
-        &json!({ "workspace": id, "device": device }),
-        format!("workspace {id}\ndevice    {device} ({name}), its owner"),
-    );
-    if reached.is_err() {
-        let why = trouble.unwrap_or_else(|| "no answer".to_owned());
-        return Err(Failure::temporary(format!(
-            "the workspace is made here; the server has not taken it yet ({why}). It does at the next sync"
-        )));
-    }
-    Ok(())
+    let server = wanted_server(cli)?;
+    let created = roost(cli, false).await?.create_workspace(server, name).await?;
+    let done = closing(created, async |workspace| {
+        let reached = reach(workspace, PATIENCE).await;
+        let (id, device) = (workspace.id(), workspace.device());
+        output.print(
+            &json!({ "workspace": id, "device": device }),
+            [format!("workspace {id}"), format!("device    {device} ({name}), its owner")],
+        );
+        reached.map_err(|failure| {
+            failure.after("the workspace is made here, and the server takes it at the next sync that reaches it")
+        })
+    });
+    done.await
 }
 
 pub async fn share(
@@ -56,14 +51,11 @@ pub async fn share(
     if passcode_stdin {
         sharing = sharing.passcode(&stdin_lines(1)?[0]);
     }
-    let workspace = online(cli).await?;
-    let shared = workspace.share(&sharing, PATIENCE).await;
-    workspace.close().await;
-    let shared = shared?;
+    let shared = online(cli, async |workspace| Ok(workspace.share(&sharing, PATIENCE).await?)).await?;
     let link = shared.link.to_string();
-    output.print(&json!({ "link": link, "id": shared.id, "expires_at": shared.expires_at_ms }), &link);
+    output.print(&json!({ "link": link, "id": shared.id, "expires_at": shared.expires_at_ms }), [&link]);
     if qr {
-        note(qr_of(&link)?);
+        picture(&qr_of(&link)?);
     }
     note("This link lets one device in, once. Whoever has it can join: pass it on privately.");
     Ok(())
@@ -73,8 +65,7 @@ pub async fn share(
 fn qr_of(link: &str) -> Result<String, Failure> {
     let code = QrCode::with_error_correction_level(link, EcLevel::L).map_err(Failure::other)?;
     let drawn = code.render::<Dense1x2>().build();
-    let lines: Vec<String> = drawn.lines().map(|line| format!("\x1b[30;107m{line}\x1b[0m")).collect();
-    Ok(lines.join("\n"))
+    Ok(drawn.lines().map(|line| format!("\x1b[30;107m{line}\x1b[0m\n")).collect())
 }
 
 /// Exactly so many lines of standard input, without their ends.
@@ -98,12 +89,12 @@ pub async fn join(cli: &Cli, output: &Output, name: &str, link: &str, passcode_s
     if let Some(passcode) = from_stdin.next() {
         link = link.with_passcode(&passcode).map_err(roost::Error::from)?;
     }
-    let workspace = roost(cli, true).await?.join(&link, name).await?;
-    let (id, device, scope) = (workspace.id(), workspace.device(), workspace.scope());
-    workspace.close().await;
+    let joined = roost(cli, true).await?.join(&link, name).await?;
+    let joined = closing(joined, async |workspace| Ok((workspace.id(), workspace.device(), workspace.scope())));
+    let (id, device, scope) = joined.await?;
     output.print(
         &json!({ "workspace": id, "device": device, "scope": scope }),
-        format!("joined workspace {id}\nas device        {device} ({name})"),
+        [format!("joined workspace {id}"), format!("as device        {device} ({name})")],
     );
     Ok(())
 }

@@ -6,10 +6,12 @@ mod doctor;
 mod documents;
 mod history;
 mod membership;
+mod quarantine;
 mod recovery;
 mod replay;
 mod syncing;
 mod tokens;
+mod verdict;
 
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ pub use self::doctor::doctor;
 pub use self::documents::{cat, delete, digest, docs, get, insert, set};
 pub use self::history::{history, undo};
 pub use self::membership::{init, join, share};
+pub use self::quarantine::quarantine;
 pub use self::recovery::recovery;
 pub use self::replay::replay;
 pub use self::syncing::{status, sync};
@@ -52,6 +55,7 @@ async fn roost(cli: &Cli, paused: bool) -> Result<Roost, Failure> {
     let roost = Roost::builder(&cli.data_dir)
         .schema(Schema::raw())
         .undo_pause(Duration::ZERO) // a command is an edit
+        .one_workspace(true)
         .paused(paused)
         .allow_http(cli.allow_http)
         .durability(durability)
@@ -59,17 +63,28 @@ async fn roost(cli: &Cli, paused: bool) -> Result<Roost, Failure> {
     Ok(roost.open().await?)
 }
 
-/// The workspace for a command that works offline.
-async fn offline(cli: &Cli) -> Result<Workspace, Failure> {
-    Ok(roost(cli, true).await?.only_workspace().await?)
+/// Runs a command that works offline on the folder's workspace.
+async fn offline<T>(cli: &Cli, command: impl FnOnce(&Workspace) -> Result<T, Failure>) -> Result<T, Failure> {
+    let workspace = roost(cli, true).await?.only_workspace().await?;
+    closing(workspace, async move |workspace| command(workspace)).await
 }
 
-/// The workspace for a command that syncs, at the address the command line gives or the stored one.
-async fn online(cli: &Cli) -> Result<Workspace, Failure> {
+/// Runs a command that syncs on the folder's workspace, at the address the command line gives or the stored one.
+async fn online<T>(cli: &Cli, command: impl AsyncFnOnce(&Workspace) -> Result<T, Failure>) -> Result<T, Failure> {
     if let Some(server) = &cli.server {
-        let workspace = offline(cli).await?;
-        workspace.set_server(server, cli.allow_http)?;
-        workspace.close().await;
+        offline(cli, |workspace| Ok(workspace.set_server(server, cli.allow_http)?)).await?;
     }
-    Ok(roost(cli, false).await?.only_workspace().await?)
+    closing(roost(cli, false).await?.only_workspace().await?, command).await
+}
+
+/// Runs a command on a workspace and closes it, whatever comes of the command: a merge that the end of the process cuts off
+/// counts as one that the process died of.
+async fn closing<T>(
+    workspace: Workspace,
+    command: impl AsyncFnOnce(&Workspace) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let done = command(&workspace).await;
+    let done = done.map_err(|failure| if failure.is_late() { verdict::late(&workspace) } else { failure });
+    workspace.close().await;
+    done
 }

@@ -19,18 +19,19 @@ const PROGRESS: &str = "replay";
 
 pub async fn replay(cli: &Cli, output: &Output, args: &Replay) -> Result<(), Failure> {
     let trace = Trace::read(&args.trace)?;
-    let workspace = online(cli).await?;
-    let document = workspace.document(&args.document)?;
-    let started = Instant::now();
-    let commits = type_all(&document, &trace, args).await?;
-    let text = document.read(|loro| loro.get_text(TEXT).to_string())?;
-    workspace.close().await;
+    let typed = online(cli, async |workspace| {
+        let document = workspace.document(&args.document)?;
+        let started = Instant::now();
+        let commits = type_all(&document, &trace, args).await?;
+        let text = document.read(|loro| loro.get_text(TEXT).to_string())?;
+        Ok((commits, text, started.elapsed().as_secs_f64()))
+    });
+    let (commits, text, seconds) = typed.await?;
     let sha256 = hex::encode(Sha256::digest(text.as_bytes()));
     let edits = trace.patches.len();
-    let seconds = started.elapsed().as_secs_f64();
     output.print(
         &json!({ "edits": edits, "commits": commits, "seconds": seconds, "sha256": sha256 }),
-        format!("typed {edits} edits in {commits} commits and {seconds:.1} s\nsha256 {sha256}"),
+        [format!("typed {edits} edits in {commits} commits and {seconds:.1} s"), format!("sha256 {sha256}")],
     );
     Ok(())
 }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use roost::{Status, Workspace};
+use roost::{DeviceInfo, Status, Workspace};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use super::devices::{object_of, seen_of};
-use super::documents::{schema_of, with_schemas};
+use super::documents::{schema_of, shown, with_schemas};
 use super::online;
+use super::verdict::{judge, reach};
 use crate::args::Cli;
 use crate::output::{Failure, Output};
 
@@ -17,18 +18,16 @@ use crate::output::{Failure, Output};
 const LOOK: Duration = Duration::from_secs(3);
 
 pub async fn sync(cli: &Cli, output: &Output, wait: Duration, watch: bool) -> Result<(), Failure> {
-    let workspace = online(cli).await?;
-    let started = Instant::now();
-    let done = if watch {
-        follow(&workspace, output, started).await
-    } else {
-        let is_over = |status: &Status| status.synced || status.blocked.is_some() || status.diverged;
-        let waited = workspace.wait_until(wait, is_over).await;
+    let done = online(cli, async |workspace| {
+        let started = Instant::now();
+        if watch {
+            return follow(workspace, output, started).await;
+        }
+        let reached = reach(workspace, wait).await;
         report(output, &workspace.status(), started);
-        waited.map_err(|_| not_in_time(&workspace.status())).and_then(|()| judge(&workspace.status()))
-    };
-    workspace.close().await;
-    done
+        reached
+    });
+    done.await
 }
 
 /// Says each change until it is interrupted.
@@ -65,7 +64,7 @@ fn report(output: &Output, status: &Status, started: Instant) {
         "online": status.online,
         "synced": status.synced,
     });
-    output.print(&object, line_of(status));
+    output.print(&object, [line_of(status)]);
 }
 
 fn line_of(status: &Status) -> String {
@@ -87,48 +86,28 @@ fn line_of(status: &Status) -> String {
     format!("{place}; {left}{seen}")
 }
 
-fn not_in_time(status: &Status) -> Failure {
-    let why = status.trouble.clone().unwrap_or_else(|| "the server has not taken everything yet".to_owned());
-    Failure::temporary(format!("not synced in time ({why}); everything is safe here"))
-}
-
-fn judge(status: &Status) -> Result<(), Failure> {
-    if let Some(code) = status.blocked {
-        return Err(Failure::not_allowed(code));
-    }
-    if status.diverged {
-        let what =
-            "the server contradicted itself: sync has stopped and the evidence is kept; do not delete this folder";
-        return Err(Failure::attention("diverged", what));
-    }
-    if !status.contradicted.is_empty() {
-        let what = "another device has read another log than this one: if the server was restored, this ends when that device is back; else compare the codes of roost status on both, and do not trust the server if they differ";
-        return Err(Failure::attention("contradicted", what));
-    }
-    if status.quarantined > 0 {
-        let what = format!("{} entries were put aside because they do not merge; the others did", status.quarantined);
-        return Err(Failure::attention("quarantined", what));
-    }
-    Ok(())
-}
-
 pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
-    let workspace = online(cli).await?;
-    // Offline is an answer too.
-    let _ = workspace
-        .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
-        .await;
+    let done = online(cli, async |workspace| {
+        // Offline is an answer too.
+        let _ = workspace
+            .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
+            .await;
+        show(workspace, output)?;
+        judge(workspace)
+    });
+    done.await
+}
+
+fn show(workspace: &Workspace, output: &Output) -> Result<(), Failure> {
     let (status, devices) = (workspace.status(), workspace.devices());
     let (documents, schemas) = (workspace.documents()?, workspace.document_schemas()?);
-    let (id, device, scope, server) = (workspace.id(), workspace.device(), workspace.scope(), workspace.server());
-    let code = workspace.compare_code();
-    workspace.close().await;
+    let (id, server, code) = (workspace.id(), workspace.server(), workspace.compare_code());
     let listed = with_schemas(&documents, &schemas);
-    let described: Vec<Value> = devices.iter().filter(|device| device.name.is_some()).map(object_of).collect();
+    let named = || devices.iter().filter(|device| device.name.is_some());
     let object = json!({
         "workspace": id,
-        "device": device,
-        "scope": scope,
+        "device": workspace.device(),
+        "scope": workspace.scope(),
         "server": server,
         "online": status.online,
         "cursor": status.cursor,
@@ -140,23 +119,25 @@ pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
         "contradicted": status.contradicted,
         "quarantined": status.quarantined,
         "diverged": status.diverged,
+        "blocked": status.blocked,
+        "trouble": status.trouble,
         "compare_code": code,
         "late_edits": status.late_edits,
         "documents": listed,
-        "devices": described,
+        "devices": named().map(object_of).collect::<Vec<Value>>(),
     });
-    let mut text = format!("workspace {id} on {server}\n{}\ncompare code {code}", line_of(&status));
-    for device in devices.iter().filter(|device| device.name.is_some()) {
-        let name = device.name.as_deref().unwrap_or_default();
-        let seen = seen_of(device);
-        text.push_str(&format!("\ndevice {} {name} {:?} {:?}{seen}", device.id, device.scope, device.status));
-    }
-    for (document, (_, name)) in listed.iter().zip(&documents) {
-        text.push_str(&format!("\ndocument {name}{}", schema_of(document)));
-    }
+    let mut lines = vec![format!("workspace {id} on {server}"), line_of(&status), format!("compare code {code}")];
+    lines.extend(named().map(device_line));
+    let shown = shown(&documents).into_iter().zip(&listed);
+    lines.extend(shown.map(|(name, document)| format!("document {name}{}", schema_of(document))));
     if status.late_edits > 0 {
-        text.push_str(&format!("\n{} edits missed a rewrite: the app shows them", status.late_edits));
+        lines.push(format!("{} edits missed a rewrite: the app shows them", status.late_edits));
     }
-    output.print(&object, text);
-    judge(&status)
+    output.print(&object, lines);
+    Ok(())
+}
+
+fn device_line(device: &DeviceInfo) -> String {
+    let name = device.name.as_deref().unwrap_or_default();
+    format!("device {} {name} {:?} {:?}{}", device.id, device.scope, device.status, seen_of(device))
 }
