@@ -68,7 +68,7 @@ impl Joiner<'_> {
         match http.session(workspace, self.device).await {
             // An earlier try got through, and its answer was lost.
             Ok(token) => return verify(workspace, http.chain(workspace, &token.token).await?),
-            // It would never let this device in by the address in the link, which is good for another try.
+            // The server would never let this device in by the address in the link, which stays good for another try.
             Err(error @ TransportError::Audience { .. }) => return Err(error.into()),
             Err(_) => {}
         }

@@ -334,6 +334,7 @@ impl Roost {
             Some(identity) if identity.joined => return Err(Error::Exists(self.path(workspace))),
             Some(identity) => {
                 store.set_invite(link.invite())?;
+                store.set_server(&server)?; // the first try may have gone to an address that was wrong
                 identity
             }
             None => {

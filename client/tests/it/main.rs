@@ -13,6 +13,7 @@
 mod address;
 mod collection;
 mod fixtures;
+mod folder;
 mod keys;
 mod keys_vectors;
 mod machine;
