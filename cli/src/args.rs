@@ -177,8 +177,8 @@ pub enum Command {
         document: String,
         /// Keys with dots between
         path: String,
-        /// The value, as JSON
-        #[arg(value_name = "JSON")]
+        /// The value, as JSON; a number that would be rounded is refused
+        #[arg(value_name = "JSON", allow_hyphen_values = true)]
         value: String,
     },
     /// Print a document's text, exactly
@@ -329,6 +329,17 @@ mod tests {
             panic!("serve is serve")
         };
         assert_eq!(settings.data_dir, PathBuf::from("S"));
+    }
+
+    #[test]
+    fn a_value_may_be_negative() {
+        for arguments in
+            [["roost", "set", "n", "k", "-0.5e-3", "--json"], ["roost", "--json", "set", "n", "k", "-0.5e-3"]]
+        {
+            let cli = Cli::parse_from(arguments);
+            let Command::Set { value, .. } = cli.command else { panic!("set is set") };
+            assert!(cli.json && value == "-0.5e-3", "{value}");
+        }
     }
 
     #[test]
