@@ -359,3 +359,38 @@ fn a_person_goes_back_in_time() {
         assert!(code == 1 && error.contains("version"), "{code} {error}");
     }
 }
+
+#[test]
+fn no_command_prints_anything_as_it_ends() {
+    const RUNS: usize = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, _) = two_devices(dir.path(), &server.address());
+    one.ok(&["set", "notes", "key", "1"]);
+    for command in [&["insert", "notes", "0", "x"][..], &["cat", "notes"], &["get", "notes"], &["docs"], &["sync"]] {
+        for _ in 0..RUNS {
+            let ran = one.run(command);
+            assert!(ran.status.success() && ran.stderr.is_empty(), "{command:?}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_number_that_would_be_rounded_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, other) = two_devices(dir.path(), &server.address());
+    for (given, kept) in
+        [("9007199254740993", "9007199254740993"), ("1e2", "100.0"), ("-0.0", "-0.0"), ("null", "null")]
+    {
+        one.ok(&["set", "notes", "key", given]);
+        one.ok(&["sync"]);
+        other.ok(&["sync"]);
+        assert_eq!(other.ok(&["get", "notes", "key"]), format!("{kept}\n"));
+    }
+    for given in ["18446744073709551615", "12345678901234567890123", "[{\"id\":18446744073709551615}]"] {
+        let (code, error) = one.fails(&["set", "notes", "key", given]);
+        assert!(code == 1 && error.contains("would be rounded"), "{code} {error}");
+        assert_eq!(one.ok(&["get", "notes", "key"]), "null\n", "nothing was set");
+    }
+}

@@ -199,6 +199,39 @@ async fn poisoned_documents_harm_no_other_and_keep_no_app_from_starting() {
     assert!(put_aside > count / 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_put_aside_is_listed_tried_again_and_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_quiet(&dir.path().join("server"), &[]);
+    let (one, other) = two_devices(dir.path(), &server.address());
+    one.ok(&["insert", "notes", "0", "good"]);
+    one.ok(&["sync"]);
+    let mut poisoner = Poisoner::of(&one);
+    let notes = poisoner.document("notes");
+    let bad = vec![poisoner.envelope(notes, Kind::Update, b"no update of any kind")];
+    poisoner.append(&server, bad).await;
+
+    let (code, error) = other.fails(&["sync"]);
+    assert!(code == 4 && error.contains("1 entry was put aside") && error.contains("roost quarantine"), "{error}");
+    assert_eq!(other.ok(&["cat", "notes"]), "good");
+    let listed = other.ok(&["quarantine"]);
+    let seq = listed.split(' ').next().unwrap();
+    assert!(listed.lines().count() == 1 && listed.contains("  notes  by one: "), "{listed}");
+    for retry in [&["quarantine", "retry"][..], &["quarantine", "retry", seq]] {
+        let (code, error) = other.fails(retry);
+        assert!(code == 4 && error.contains("accept"), "{code} {error}");
+    }
+    for wrong in [&["quarantine", "retry", "1"][..], &["quarantine", "accept", "1"]] {
+        let (code, error) = other.fails(wrong);
+        assert!(code == 1 && error.contains("no entry 1 is put aside"), "{code} {error}");
+    }
+    other.ok(&["quarantine", "accept", seq]);
+    assert_eq!(other.ok(&["quarantine"]), "");
+    other.ok(&["sync"]);
+    other.ok(&["status"]);
+    other.ok(&["doctor"]);
+}
+
 #[test]
 fn what_is_repaired_is_what_loro_checks() {
     for seed in 0..50 {

@@ -115,6 +115,14 @@ fn no_channel_is_unbounded() {
     }
 }
 
+/// What others wrote is escaped where a command speaks; who writes past that door does not escape.
+#[test]
+fn the_command_line_speaks_through_one_door() {
+    is_absent("cli/src", &["stdout()", "stderr()", "print!", "println!"], &["output.rs"]);
+    is_absent("cli/src", &["exactly("], &["output.rs", "commands/documents.rs", "commands/history.rs"]);
+    is_absent("cli/src", &["picture("], &["output.rs", "commands/membership.rs"]);
+}
+
 #[test]
 fn tests_do_not_sleep() {
     for folder in ["shared/tests", "server/tests", "e2e/src", "e2e/tests"] {
