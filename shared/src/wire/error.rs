@@ -122,7 +122,9 @@ impl Code {
             }
             Self::TokenInvalid => "the token is not one of this server: ask for a new one",
             Self::TokenExpired => "the token ran out: ask for a new one",
-            Self::ProofInvalid => "the signature is not that of an active device over this nonce and this server's name",
+            Self::ProofInvalid => {
+                "the signature is not that of an active device over this nonce and this server's name"
+            }
             Self::NonceInvalid => "the nonce is unknown or too old: ask for a new one",
             Self::NotAllowed => "the device is not active in the workspace, or its scope does not allow this",
             Self::NotFound => "there is no such thing here",
