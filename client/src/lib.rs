@@ -53,7 +53,7 @@ pub use crate::keys::recovery::RecoveryPhrase;
 pub use crate::membership::{DeviceInfo, NewLink, Sharing};
 pub use crate::presence::Presence;
 pub use crate::roost::{Builder, Roost};
-pub use crate::store::{Comparison, Condition, DocumentSchema, Durability, LateEdit, Place};
+pub use crate::store::{Comparison, Condition, DocumentSchema, Durability, LateEdit, Place, Quarantined};
 pub use crate::sync::{Notice, SyncReport};
 pub use crate::workspace::{Status, Workspace};
 

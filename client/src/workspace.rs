@@ -20,7 +20,7 @@ use crate::listener::Listener;
 use crate::presence::Presence;
 use crate::replica::{Output, Replica};
 use crate::shared::Shared;
-use crate::store::{DocumentSchema, LateEdit};
+use crate::store::{DocumentSchema, LateEdit, Quarantined};
 use crate::sync::{Notice, View};
 use crate::transport::TransportError;
 use crate::transport::http::Http;
@@ -207,6 +207,24 @@ impl Workspace {
     /// The app has dealt with these.
     pub fn forget_late_edits(&self, seen: &[LateEdit]) -> Result<(), Error> {
         Ok(self.with(|replica| replica.forget_late(seen))?)
+    }
+
+    /// The entries that were put aside because they do not merge, and why.
+    pub fn quarantine(&self) -> Result<Vec<Quarantined>, Error> {
+        Ok(self.with(|replica| replica.quarantine())?)
+    }
+
+    /// Tries to merge an entry that was put aside again, with the others of its document, or all of them: after an update of
+    /// the app, say. How many were merged.
+    pub fn retry_quarantined(&self, seq: Option<u64>) -> Result<usize, Error> {
+        let merged = self.with(|replica| replica.retry_quarantined(seq))?;
+        self.poke();
+        Ok(merged)
+    }
+
+    /// Leaves an entry that was put aside as it is: its bytes are kept, and it is no longer counted. False if there is none.
+    pub fn accept_quarantined(&self, seq: u64) -> Result<bool, Error> {
+        Ok(self.with(|replica| replica.accept_quarantined(seq))?)
     }
 
     /// How things stand now.

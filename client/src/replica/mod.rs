@@ -18,6 +18,7 @@ mod merge;
 mod migrate;
 mod output;
 mod presence;
+mod quarantine;
 mod rewrite;
 mod round;
 mod seal;

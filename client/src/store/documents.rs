@@ -129,7 +129,12 @@ impl Store {
     }
 
     /// A commit of the app: durable when this returns.
-    pub fn commit(&mut self, document: DocumentId, changes: &[Vec<u8>], signed: &Signed<'_>) -> Result<(), StoreError> {
+    pub fn commit(
+        &mut self,
+        document: DocumentId,
+        changes: &[impl AsRef<[u8]>],
+        signed: &Signed<'_>,
+    ) -> Result<(), StoreError> {
         self.transaction(|transaction| {
             touch(transaction, document, signed.schema)?;
             transaction
@@ -140,7 +145,7 @@ impl Store {
             versions::gate(transaction, document, signed.reader_min)?;
             versions::know_peers(transaction, document, signed.peer.as_slice())?;
             meet_roots(transaction, document, signed.roots)?;
-            changes.iter().try_for_each(|update| change(transaction, document, update))
+            changes.iter().try_for_each(|update| change(transaction, document, update.as_ref()))
         })
     }
 

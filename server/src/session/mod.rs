@@ -116,7 +116,7 @@ impl Session {
                 vec![Effect::Send(ServerMessage::Drain { retry_after_ms }), Effect::Close(Close::Drain)]
             }
             (_, Event::TokenExpired) => self.fail(Code::TokenExpired, "the token ran out: connect with a new one"),
-            (_, Event::Unread(code)) => self.fail(code, advice(code)),
+            (_, Event::Unread(code)) => self.fail(code, code.advice()),
             (State::Greeting, Event::HelloLate) => self.fail(Code::BadMessage, "no Hello within five seconds"),
             (State::Admitting(_), Event::HelloLate) => self.fail(Code::RetryLater, "the server is slow: try again"),
             (_, Event::Message(bytes)) => match ClientMessage::decode(bytes) {

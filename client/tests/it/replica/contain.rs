@@ -32,7 +32,7 @@ fn die(bench: Bench, risks: &[Risk]) -> Bench {
 /// A change that was saved, whatever it is.
 fn saved(bench: Bench, change: &[u8]) -> Bench {
     bench.restart_after(Schema::default(), |store| {
-        store.commit(NOTES, change, &Signed { schema: 1, ..Signed::default() }).unwrap()
+        store.commit(NOTES, &[change], &Signed { schema: 1, ..Signed::default() }).unwrap()
     })
 }
 

@@ -32,7 +32,7 @@ fn refusal(path: &Path) -> StoreError {
 fn its_files_are_for_this_user_alone() {
     let (folder, path) = folder();
     let mut store = filled(open(&path).unwrap());
-    store.commit(NOTES, b"update", &Signed::default()).unwrap();
+    store.commit(NOTES, &[b"update"], &Signed::default()).unwrap();
     let mut seen = Vec::new();
     for entry in fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -56,7 +56,7 @@ fn one_process_at_a_time() {
         let refused = Error::from(refused);
         assert_eq!((refused.code(), refused.is_retryable()), ("store_locked", true));
     }
-    first.commit(NOTES, b"update", &Signed::default()).unwrap();
+    first.commit(NOTES, &[b"update"], &Signed::default()).unwrap();
     drop(first);
     let second = open(&path).unwrap();
     assert_eq!(changes(&second), [b"update"]);
@@ -78,7 +78,7 @@ fn a_damaged_file_is_left_as_it_is() {
     let (_folder, path) = folder();
     let mut store = filled(open(&path).unwrap());
     for _ in 0..20 {
-        store.commit(NOTES, &[0xab; 1_000], &Signed::default()).unwrap();
+        store.commit(NOTES, &[[0xab; 1_000]], &Signed::default()).unwrap();
     }
     drop(store);
     let whole = fs::read(&path).unwrap();
@@ -179,9 +179,9 @@ fn a_joiner_comes_back_as_far_as_it_got() {
 fn an_image_is_a_whole_copy() {
     let (folder, path) = folder();
     let mut store = filled(open(&path).unwrap());
-    store.commit(NOTES, b"update", &Signed::default()).unwrap();
+    store.commit(NOTES, &[b"update"], &Signed::default()).unwrap();
     let image = store.image().unwrap();
-    store.commit(NOTES, b"later", &Signed::default()).unwrap();
+    store.commit(NOTES, &[b"later"], &Signed::default()).unwrap();
     // The store is open, and its last commits may be in no page of its file yet.
     let copy = folder.path().join("copy.db");
     fs::write(&copy, image).unwrap();
@@ -201,12 +201,12 @@ fn levels(durability: Durability) -> Vec<i64> {
         connection.execute_batch(&trigger).unwrap();
     }
     let mut store = Store::over(connection, durability).unwrap();
-    store.commit(NOTES, b"update", &Signed::default()).unwrap();
+    store.commit(NOTES, &[b"update"], &Signed::default()).unwrap();
     store.seal(&[sealed(1, None)]).unwrap();
-    store.commit(NOTES, b"update", &Signed::default()).unwrap();
+    store.commit(NOTES, &[b"update"], &Signed::default()).unwrap();
     store.propose(&shared(&StillClock::new(1)).records()[0]).unwrap();
     assert!(store.seal(&[sealed(1, None)]).is_err());
-    store.commit(NOTES, b"update", &Signed::default()).unwrap();
+    store.commit(NOTES, &[b"update"], &Signed::default()).unwrap();
     let connection = store.into_connection();
     let mut seen = connection.prepare("SELECT level FROM seen").unwrap();
     seen.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()

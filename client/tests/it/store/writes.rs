@@ -62,7 +62,7 @@ fn writes() -> Vec<Write> {
 
 fn busy() -> Store {
     let mut store = in_memory(Durability::Process);
-    store.commit(NOTES, b"update", &Signed::default()).unwrap();
+    store.commit(NOTES, &[b"update"], &Signed::default()).unwrap();
     store.seal(&[sealed(1, None), sealed(2, Some(version(&[(5, 9)])))]).unwrap();
     store.propose(&fourth_record()).unwrap();
     store
@@ -148,8 +148,9 @@ fn rows_are_sealed_all_or_none() {
 #[test]
 fn a_row_that_was_met_says_what_the_log_has() {
     let mut store = in_memory(Durability::Process);
-    store.commit(NOTES, b"update", &Signed::default()).unwrap();
+    store.commit(NOTES, &[b"update"], &Signed::default()).unwrap();
     let merged = Merged {
+        roots: Vec::new(),
         document: NOTES,
         changes: Vec::new(),
         log_vv: version(&[(5, 2), (6, 8)]),
