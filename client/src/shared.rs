@@ -11,6 +11,7 @@ use crate::collection::Told;
 use crate::replica::Replica;
 use crate::sync::{Notice, View};
 use crate::transport::TransportError;
+use crate::workspace::Status;
 
 /// The replica, and where those who follow it hear of it.
 pub(crate) struct Shared {
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) closed: watch::Sender<bool>,
     /// The last thing that went wrong on the way to the server, for people.
     pub(crate) trouble: Mutex<Option<TransportError>>,
+    /// The status as it was last looked up, for whoever asks while long work has the replica.
+    pub(crate) status: Mutex<Status>,
 }
 
 impl Shared {

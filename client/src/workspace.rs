@@ -28,6 +28,8 @@ use crate::worker::{Command, Worker};
 
 /// Commands waiting for the worker; a poke that finds it full changes nothing, because one is waiting already.
 const COMMANDS_MAX: usize = 64;
+/// How long [`Workspace::status`] waits for the replica.
+const STATUS_WAIT: Duration = Duration::from_millis(20);
 /// Notices a listener may lag behind before it loses the oldest.
 const NOTICES_MAX: usize = 256;
 
@@ -49,7 +51,7 @@ struct Inner {
 }
 
 /// How a workspace stands. `saved here` needs no field: a commit that returned is saved.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Status {
     /// A socket is live.
@@ -90,6 +92,38 @@ pub struct Status {
     pub trouble: Option<String>,
 }
 
+impl Status {
+    /// The status of a replica, but for the trouble on the way to the server.
+    fn of(replica: &mut Replica) -> Self {
+        let (view, idle) = (replica.view(), !replica.has_work());
+        let status = Self {
+            contradicted: replica.contradicted().unwrap_or_default(),
+            quarantined: replica.store().quarantined().unwrap_or(0),
+            behind: replica.behind().unwrap_or(None),
+            conflicts: replica.store().count_conflicts().unwrap_or(0),
+            late_edits: replica.late_edits().map_or(0, |late| late.len()),
+            ..Self::default()
+        };
+        status.at(&view, idle)
+    }
+
+    /// The same with what the machine says now.
+    fn at(mut self, view: &View, idle: bool) -> Self {
+        self.online = view.online;
+        self.cursor = view.cursor.0;
+        self.tail = view.tail.map(|tail| tail.0);
+        self.outbox = view.outbox;
+        self.on_server = view.outbox == 0 && !view.edited && idle;
+        self.synced = view.synced && idle;
+        self.others = view.others;
+        self.seen_by = view.seen_by;
+        self.diverged = view.diverged;
+        self.forked = view.forked;
+        self.blocked = view.blocked;
+        self
+    }
+}
+
 thread_local! {
     /// The workspaces that this thread is in the middle of an edit, a look or a hook of.
     static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
@@ -119,8 +153,9 @@ impl Drop for Inside {
 }
 
 impl Workspace {
-    pub(crate) fn start(replica: Replica, http: Http, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn start(mut replica: Replica, http: Http, clock: Arc<dyn Clock>) -> Self {
         let (workspace, device) = (replica.identity().workspace, replica.device().device_id());
+        let status = Status::of(&mut replica);
         let shared = Arc::new(Shared {
             view: watch::Sender::new(replica.view()),
             replica: Mutex::new(replica),
@@ -131,6 +166,7 @@ impl Workspace {
             looks: watch::Sender::new(0),
             closed: watch::Sender::new(false),
             trouble: Mutex::new(None),
+            status: Mutex::new(status),
         });
         let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
         let worker = tokio::spawn(Worker::new(Arc::clone(&shared), waiting, http.clone()).run());
@@ -227,32 +263,35 @@ impl Workspace {
         Ok(self.with(|replica| replica.accept_quarantined(seq))?)
     }
 
-    /// How things stand now.
+    /// How things stand now. It waits for no work: while a merge or an edit takes long, the answer is the status before it,
+    /// neither `on_server` nor `synced`.
     pub fn status(&self) -> Status {
-        let trouble = self.inner.shared.trouble.lock().as_ref().map(TransportError::while_syncing);
-        self.with(|replica| {
-            let view = replica.view();
-            let idle = !replica.has_work();
-            Status {
-                online: view.online,
-                cursor: view.cursor.0,
-                tail: view.tail.map(|tail| tail.0),
-                outbox: view.outbox,
-                on_server: view.outbox == 0 && !view.edited && idle,
-                synced: view.synced && idle,
-                others: view.others,
-                seen_by: view.seen_by,
-                diverged: view.diverged,
-                contradicted: replica.contradicted().unwrap_or_default(),
-                forked: view.forked,
-                quarantined: replica.store().quarantined().unwrap_or(0),
-                behind: replica.behind().unwrap_or(None),
-                conflicts: replica.store().count_conflicts().unwrap_or(0),
-                late_edits: replica.late_edits().map_or(0, |late| late.len()),
-                blocked: view.blocked,
-                trouble,
-            }
-        })
+        let shared = &self.inner.shared;
+        let Some(mut replica) = shared.replica.try_lock_for(STATUS_WAIT) else {
+            return shared.status.lock().clone().at(&shared.view.borrow(), false);
+        };
+        let _inside = Inside::enter(Arc::as_ptr(shared).addr());
+        let status = self.look_up(&mut replica);
+        shared.publish(&mut replica);
+        status
+    }
+
+    /// The status once the work under way is done, awaited off the threads that serve sockets.
+    async fn sure_status(&self) -> Result<Status, Error> {
+        if let Some(mut replica) = self.inner.shared.replica.try_lock() {
+            return Ok(self.look_up(&mut replica));
+        }
+        let workspace = self.clone();
+        let looked = tokio::task::spawn_blocking(move || workspace.with(|replica| workspace.look_up(replica)));
+        looked.await.map_err(|_| Error::Closed)
+    }
+
+    fn look_up(&self, replica: &mut Replica) -> Status {
+        let shared = &self.inner.shared;
+        let mut status = Status::of(replica);
+        status.trouble = shared.trouble.lock().as_ref().map(TransportError::while_syncing);
+        shared.status.lock().clone_from(&status);
+        status
     }
 
     /// Changes each time [`Workspace::status`] may have.
@@ -337,7 +376,7 @@ impl Workspace {
         let waiting = async {
             loop {
                 views.borrow_and_update();
-                if holds(&self.status()) {
+                if holds(&self.sure_status().await?) {
                     return Ok(());
                 }
                 if self.inner.commands.is_closed() {

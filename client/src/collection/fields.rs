@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use loro::{ContainerTrait as _, LoroError, LoroMap, LoroResult, LoroValue, PeerID, UpdateOptions};
+use loro::{ContainerTrait as _, LoroError, LoroMap, LoroResult, LoroValue, PeerID};
 use serde_json::{Map, Value};
 
+use super::text;
 use crate::census::{COUNTER_MAX, Census};
 use crate::schema::effective;
 
@@ -234,9 +235,9 @@ pub(crate) fn write(
             counter.increment(by)
         }
         (Merge::Text, after) => {
-            let text = after.map_or(Some(""), Value::as_str).ok_or_else(|| wrong("a text: give it a text"))?;
+            let words = after.map_or(Some(""), Value::as_str).ok_or_else(|| wrong("a text: give it a text"))?;
             let held = record.ensure_mergeable_text(key)?;
-            held.update(text, UpdateOptions::default()).map_err(|_| wrong("too much text to compare"))
+            text::replace(&held, words)
         }
         (Merge::Set, after) => {
             let items = |value: Option<&Value>| -> Option<BTreeSet<String>> {

@@ -11,6 +11,7 @@ mod hooks;
 mod live;
 mod query;
 pub(crate) mod record;
+mod text;
 
 use std::fmt;
 use std::sync::Arc;

@@ -34,13 +34,13 @@ impl InFlight {
         all >= each && each >= EACH_MIN
     }
 
-    /// A charge of nothing yet, to who asks.
-    pub fn charge(&self, asker: Asker) -> Charge {
+    /// A charge of nothing yet, to who asks, for what was announced to have so many bytes.
+    pub fn charge(&self, asker: Asker, announced: usize) -> Charge {
         let budget = match asker {
             Asker::Address(_) => &self.unknown,
             Asker::Bearer(..) => &self.known,
         };
-        Charge { budget: budget.clone(), asker, bytes: 0 }
+        Charge { budget: budget.clone(), asker, announced, bytes: 0 }
     }
 }
 
@@ -85,6 +85,7 @@ const fn large(budget: usize) -> usize {
 pub struct Charge {
     budget: Budget,
     asker: Asker,
+    announced: usize,
     bytes: usize,
 }
 
@@ -94,7 +95,7 @@ impl Charge {
     /// # Errors
     /// The asker has too many already, or all together have; nothing was added.
     pub fn add(&mut self, bytes: usize) -> Result<(), Code> {
-        let is_small = self.bytes + bytes <= SMALL_BODY_MAX;
+        let is_small = self.announced.max(self.bytes + bytes) <= SMALL_BODY_MAX;
         let room = |budget| if is_small { budget } else { large(budget) };
         let mut held = self.budget.held.lock();
         let of_asker = held.of.get(&self.asker).copied().unwrap_or(0) + bytes;

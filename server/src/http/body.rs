@@ -37,10 +37,11 @@ impl Unread {
     /// what they hold was dealt with.
     pub async fn bytes(mut self, app: &App, asker: Asker, max: usize) -> Result<(Vec<u8>, Charge), ApiError> {
         let too_large = || ApiError::new(Code::TooLarge, format!("the body is longer than {max} bytes"));
-        if self.body.size_hint().lower() > max as u64 {
+        let announced = usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > max {
             return Err(too_large());
         }
-        let mut charge = app.in_flight.charge(asker);
+        let mut charge = app.in_flight.charge(asker, announced);
         let mut bytes = Vec::new();
         let began = Instant::now();
         loop {

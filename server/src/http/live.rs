@@ -32,7 +32,7 @@ pub async fn upgrade(
         .max_write_buffer_size(WRITE_BUFFER_MAX)
         .max_message_size(MESSAGE_MAX)
         .max_frame_size(MESSAGE_MAX);
-    valve.narrow(app.in_flight.charge(asker));
+    valve.narrow(app.in_flight.charge(asker, 0));
     let tracked = app.sockets.token();
     let stop = app.stop.clone();
     Ok(upgrade.on_upgrade(move |socket| async move {

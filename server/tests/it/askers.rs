@@ -28,7 +28,7 @@ fn one_machine_is_one_asker() {
 #[test]
 fn bytes_are_held_until_the_charge_goes() {
     let in_flight = InFlight::new(ALL, EACH);
-    let mut charge = in_flight.charge(at("192.0.2.1"));
+    let mut charge = in_flight.charge(at("192.0.2.1"), 0);
     assert_eq!(in_flight.unknown.held(), 0, "nothing has arrived");
     charge.add(10).unwrap();
     charge.add(20).unwrap();
@@ -41,20 +41,20 @@ fn bytes_are_held_until_the_charge_goes() {
 fn what_one_has_is_bounded_and_so_is_what_all_have() {
     let in_flight = InFlight::new(ALL, EACH);
     let large = EACH / 4 * 3;
-    let mut charges: Vec<_> = (1..=4).map(|last| in_flight.charge(at(&format!("192.0.2.{last}")))).collect();
+    let mut charges: Vec<_> = (1..=4).map(|last| in_flight.charge(at(&format!("192.0.2.{last}")), 0)).collect();
     for charge in &mut charges {
         assert_eq!(charge.add(large + 1), Err(Code::TooMany), "no one may have more");
         charge.add(large).unwrap();
     }
     assert_eq!(in_flight.unknown.held(), 4 * large);
-    let mut fifth = in_flight.charge(at("192.0.2.5"));
+    let mut fifth = in_flight.charge(at("192.0.2.5"), 0);
     assert_eq!(fifth.add(SMALL_BODY_MAX + 1), Err(Code::RetryLater), "all have too much");
     assert_eq!(in_flight.unknown.held(), 4 * large, "what was refused is not held");
     // What is small gets through, from those who hold much, too.
     fifth.add(SMALL_BODY_MAX).unwrap();
-    in_flight.charge(at("192.0.2.1")).add(SMALL_BODY_MAX).unwrap();
+    in_flight.charge(at("192.0.2.1"), 0).add(SMALL_BODY_MAX).unwrap();
     // Nor does it matter to those who bear a token.
-    in_flight.charge(bearer(PHONE)).add(large).unwrap();
+    in_flight.charge(bearer(PHONE), 0).add(large).unwrap();
     drop(charges);
     assert_eq!(in_flight.unknown.held(), SMALL_BODY_MAX);
 }
@@ -64,7 +64,7 @@ fn the_longest_chain_fits_the_least_there_may_be() {
     const LEAST: usize = 12 << 20;
     assert!(InFlight::is_enough(ALL, EACH) && InFlight::is_enough(LEAST, LEAST));
     assert!(!InFlight::is_enough(LEAST, LEAST - 1) && !InFlight::is_enough(LEAST - 1, LEAST));
-    InFlight::new(LEAST, LEAST).charge(at("192.0.2.1")).add(HTTP_CHAIN_MAX).unwrap();
+    InFlight::new(LEAST, LEAST).charge(at("192.0.2.1"), 0).add(HTTP_CHAIN_MAX).unwrap();
 }
 
 /// Asks until it is refused; how often it was not.

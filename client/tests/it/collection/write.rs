@@ -141,9 +141,11 @@ async fn what_would_not_be_kept_as_it_is_is_refused() {
     assert_eq!(refused.code(), "edit_refused");
     assert!(refused.to_string().contains("keep it as text"), "{refused}");
     assert_eq!(numbers.get(&one).unwrap().unwrap().all, [u64::from(u32::MAX), i64::MAX.unsigned_abs()]);
-    // A counter's steps grow beyond 2^53; it stays an integer.
-    todos.set(&bread, "votes", i64::MAX / 2).unwrap();
-    assert!(todos.get(&bread).unwrap().unwrap().votes > i64::MAX / 4);
+    // Beyond 2^53 a counter cannot tell a number from the next.
+    todos.set(&bread, "votes", 1_i64 << 53).unwrap();
+    assert_eq!(todos.get(&bread).unwrap().unwrap().votes, 1 << 53);
+    assert_eq!(todos.set(&bread, "votes", (1_i64 << 53) + 2).unwrap_err().code(), "edit_refused");
+    assert_eq!(todos.get(&bread).unwrap().unwrap().votes, 1 << 53);
 }
 
 #[tokio::test]
