@@ -234,6 +234,7 @@ impl Machine {
         let row = self.outbox.met(author_seq);
         self.refusals = 0;
         self.backoff.reset();
+        self.patience.reset();
         step.write(Write::Met { author_seq });
         // The document does not hold a rewrite until the log has it.
         if let Some(row) = row.filter(|row| row.if_tail.is_some()) {

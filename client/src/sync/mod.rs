@@ -13,6 +13,7 @@ pub mod resync;
 pub mod seen;
 mod session;
 pub mod step;
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,7 @@ use self::outbox::Outbox;
 use self::resync::Stage;
 use self::seen::SeenAt;
 pub use self::step::{Effect, Notice, SealAt, Step, SyncReport, Write};
+pub use self::view::View;
 
 /// The last entry of an author under one log id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,6 +123,9 @@ pub struct Machine {
     /// Evidence was sent; until the answer this log is not ours.
     disputed: bool,
     outbox: Outbox,
+    /// How long the outbox waits after a refusal that passes, and whether it does.
+    patience: Backoff,
+    waits: bool,
     resync: Option<Stage>,
     edited: bool,
     /// What was sealed last may not have been all.
@@ -181,33 +186,6 @@ enum Connection {
     Live,
 }
 
-/// What the machine would tell a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct View {
-    /// A socket is live.
-    pub online: bool,
-    /// How many entries were verified.
-    pub cursor: Cursor,
-    /// The tail as the server last told it.
-    pub tail: Option<Cursor>,
-    /// Sealed envelopes on their way.
-    pub outbox: usize,
-    /// Whether there are edits not yet sealed.
-    pub edited: bool,
-    /// Whether everything here is durable on the server and everything there is here.
-    pub synced: bool,
-    /// How many other devices are in the workspace.
-    pub others: usize,
-    /// How many of them have read everything of ours that is in the log.
-    pub seen_by: usize,
-    /// The server was caught; sync has stopped.
-    pub diverged: bool,
-    /// Two roster branches.
-    pub forked: bool,
-    /// Why the server does not let us in.
-    pub blocked: Option<Code>,
-}
-
 impl Machine {
     /// From what the store holds. Does nothing until [`Event::Start`].
     pub fn new(loaded: Loaded) -> Self {
@@ -224,6 +202,8 @@ impl Machine {
             building: false,
             disputed: false,
             outbox: Outbox::new(loaded.outbox),
+            patience: Backoff::new(!loaded.seed),
+            waits: false,
             resync: loaded.resync,
             edited: loaded.edited,
             more: false,
@@ -262,6 +242,7 @@ impl Machine {
     pub fn handle(&mut self, now_ms: u64, event: Event) -> Step {
         let mut step = Step::default();
         self.rests = false;
+        self.waits = false;
         let is_edit = matches!(event, Event::Edited);
         match event {
             Event::Start => self.start(&mut step),
@@ -300,32 +281,11 @@ impl Machine {
             Connection::Waiting { until_ms } | Connection::Greeting { until_ms } => Some(until_ms),
             Connection::Live => {
                 let rests = self.rests.then_some(self.seal_from_ms);
+                let waits = self.waits.then(|| self.outbox.held_until_ms());
                 let tells = self.tells.then_some(self.tell_from_ms);
                 let leaves = self.polling.and_then(|polling| polling.leave_ms);
-                self.outbox.deadline_ms().into_iter().chain(rests).chain(tells).chain(leaves).min()
+                self.outbox.deadline_ms().into_iter().chain(rests).chain(waits).chain(tells).chain(leaves).min()
             }
-        }
-    }
-
-    /// How things stand.
-    pub fn view(&self) -> View {
-        let online = self.connection == Connection::Live;
-        let caught_up = online && self.told == Some(self.log.cursor());
-        let edited = self.edited || self.more || self.sealing || self.left;
-        let (seen_by, others) = self.seen_by();
-        let nothing_left = self.outbox.is_empty() && !edited && self.resync.is_none();
-        View {
-            online,
-            cursor: self.log.cursor(),
-            tail: self.told,
-            outbox: self.outbox.len(),
-            edited,
-            synced: caught_up && nothing_left && !self.diverged && !self.forked && self.pending.is_none(),
-            others,
-            seen_by,
-            diverged: self.diverged,
-            forked: self.forked,
-            blocked: self.blocked,
         }
     }
 
@@ -375,6 +335,10 @@ impl Machine {
         }
         if self.outbox.is_empty() {
             self.seal(now_ms, step);
+            return;
+        }
+        self.waits = self.outbox.held_until_ms() > now_ms;
+        if self.waits {
             return;
         }
         let reseals = (self.resync == Some(Stage::Reseal)).then(|| self.log.cursor().0);

@@ -8,7 +8,7 @@ use roost_shared::limits::{
     APPEND_BYTES_MAX, APPEND_ENVELOPES_MAX, APPEND_TIMEOUT_MS, MET_TIMEOUT_MS, SEAL_PAUSE_MS, SLOWEST_BYTES_PER_MS,
 };
 use roost_shared::roster::Scope;
-use roost_shared::{DocumentId, LogId};
+use roost_shared::{Code, DocumentId, LogId};
 
 use super::event::OutboxRow;
 use super::resync::Stage;
@@ -18,7 +18,15 @@ use super::{Effect, Machine, Notice, SealAt, Step};
 pub(super) struct Outbox {
     rows: VecDeque<OutboxRow>,
     sent: Option<Sent>,
+    held: Option<Held>,
     last_id: u64,
+}
+
+/// The server takes nothing of the outbox for now. The socket stays: what others write and the roster go on.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    code: Code,
+    until_ms: u64,
 }
 
 /// The Append in flight on this socket.
@@ -42,7 +50,7 @@ pub(super) struct Batch {
 
 impl Outbox {
     pub(super) fn new(rows: Vec<OutboxRow>) -> Self {
-        Self { rows: rows.into(), sent: None, last_id: 0 }
+        Self { rows: rows.into(), sent: None, held: None, last_id: 0 }
     }
 
     /// Whether what goes next is a rewrite.
@@ -94,6 +102,7 @@ impl Outbox {
         if let Some(sent) = self.sent.as_mut().filter(|sent| sent.id == id) {
             sent.is_acked = true;
             sent.deadline_ms = now_ms + MET_TIMEOUT_MS;
+            self.held = None;
         }
         self.finish_sent();
     }
@@ -115,9 +124,33 @@ impl Outbox {
         self.sent.as_ref().is_some_and(|sent| sent.id == id)
     }
 
-    /// The socket is gone: what was in flight is sent again on the next.
+    /// What was in flight is sent again.
     pub(super) fn forget_sent(&mut self) {
         self.sent = None;
+    }
+
+    /// The socket is gone: what was in flight, or held, is sent on the next.
+    pub(super) fn disconnected(&mut self) {
+        self.sent = None;
+        if let Some(held) = &mut self.held {
+            held.until_ms = 0;
+        }
+    }
+
+    /// What was in flight was refused, and is sent again later.
+    pub(super) fn hold(&mut self, code: Code, until_ms: u64) {
+        self.sent = None;
+        self.held = Some(Held { code, until_ms });
+    }
+
+    /// Why the server took nothing at the last try.
+    pub(super) fn held(&self) -> Option<Code> {
+        self.held.map(|held| held.code)
+    }
+
+    /// When the next try is due; 0 if nothing is held.
+    pub(super) fn held_until_ms(&self) -> u64 {
+        self.held.map_or(0, |held| held.until_ms)
     }
 
     /// The row an entry of ours in the log is, if it is one: by number, and then by its bytes' hash.
@@ -134,6 +167,7 @@ impl Outbox {
     pub(super) fn met(&mut self, author_seq: u64) -> Option<OutboxRow> {
         let place = self.rows.iter().position(|row| row.author_seq == author_seq);
         let row = place.and_then(|place| self.rows.remove(place));
+        self.held = None;
         self.finish_sent();
         row
     }
@@ -141,6 +175,7 @@ impl Outbox {
     pub(super) fn clear(&mut self) {
         self.rows.clear();
         self.sent = None;
+        self.held = None;
     }
 }
 

@@ -1,9 +1,11 @@
-//! Resync: a device's one answer to every refusal except quota, retry-later and size, and to a new log id.
+//! Resync: a device's one answer to every refusal except those that pass (quota, size, retry-later), for which the outbox
+//! waits and nothing else, and to a new log id.
 //!
 //! Read to the tail; rows met there go; the rest is unsealed; what the documents have and the log lacks is sealed anew
 //! and appended on condition that the log still ends here. In a model of 22,000 schedules this left nothing stuck;
 //! repairing refusals one by one did.
 
+use roost_shared::limits::BACKOFF_MAX_MS;
 use roost_shared::{Code, LogId};
 
 use super::{Effect, Log, Machine, Notice, Step, Write, fork};
@@ -23,22 +25,24 @@ const REFUSALS_MAX: u32 = 3;
 impl Machine {
     pub(super) fn refused(&mut self, now_ms: u64, code: Code, retry_after_ms: u64, step: &mut Step) {
         let rewrites = self.outbox.rewrites();
-        if !(rewrites && code == Code::TailMoved) {
-            self.refusals += 1; // that another was first says nothing of this device
-        }
         step.notice(Notice::Refused { code });
         // A rewrite for which there is no room must not hold up what people write.
         let has_no_room = matches!(code, Code::QuotaExceeded | Code::TooLarge);
-        let keeps = code.is_retryable() || has_no_room && !rewrites;
-        if !keeps {
-            self.enter(Some(Stage::Read), step);
+        if code.is_retryable() || has_no_room && !rewrites {
+            // Room is not made in a moment, and a try costs the whole Append.
+            let at_least_ms = if has_no_room { BACKOFF_MAX_MS } else { retry_after_ms };
+            let pause_ms = self.patience.next_ms(at_least_ms);
+            return self.outbox.hold(code, now_ms + pause_ms);
         }
+        if !(rewrites && code == Code::TailMoved) {
+            self.refusals += 1; // that another was first says nothing of this device
+        }
+        self.enter(Some(Stage::Read), step);
         if code == Code::TailMoved && self.outbox.if_tail() == Some(self.log.cursor().0) {
             self.told = None; // entries are on their way, and then the tail
         }
-        if keeps || self.refusals > REFUSALS_MAX {
-            step.effect(Effect::Disconnect);
-            self.closed(now_ms, Some(Code::RetryLater), retry_after_ms, step);
+        if self.refusals > REFUSALS_MAX {
+            self.reconnect(now_ms, step);
         } else {
             self.outbox.forget_sent();
         }

@@ -107,7 +107,7 @@ impl Machine {
 
     /// Nothing that was said on the old socket counts on the next.
     fn disconnected(&mut self) {
-        self.outbox.forget_sent();
+        self.outbox.disconnected();
         self.told = None;
         self.told_own = 0; // the next Welcome says what arrived
         self.early.clear();

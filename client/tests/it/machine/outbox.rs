@@ -2,7 +2,7 @@
 
 use roost::sync::resync::Stage;
 use roost::sync::{Effect, Event, Notice, OutboxRow, Write};
-use roost_shared::limits::{APPEND_TIMEOUT_MS, SEAL_PAUSE_MS};
+use roost_shared::limits::{APPEND_TIMEOUT_MS, BACKOFF_MAX_MS, SEAL_PAUSE_MS};
 use roost_shared::roster::Scope;
 use roost_shared::wire::message::{Append, ServerMessage};
 use roost_shared::{Code, Cursor, Envelope};
@@ -214,18 +214,104 @@ fn a_refusal_leads_to_resync() {
 }
 
 #[test]
-fn a_refusal_that_passes_keeps_the_rows_and_waits() {
+fn a_refusal_that_passes_holds_the_rows_and_nothing_else() {
     let codes = [Code::QuotaExceeded, Code::RetryLater, Code::TooLarge, Code::StorageFull, Code::StorageFailed];
     for code in codes {
-        let World { log, mut rig, append, .. } = in_flight();
+        let World { team, mut log, mut rig, append, .. } = in_flight();
         let step = rig.refused(append.id, code, 4_000);
-        assert_eq!(step.notices[0], Notice::Refused { code });
-        assert!(step.writes.is_empty(), "{code}: {step:?}");
-        assert_eq!(effects(&step), ["disconnect"], "{code}");
-        assert_eq!(rig.machine.view().outbox, 1, "{code}");
-        assert!(rig.wake_ms() >= rig.now_ms + 4_000, "{code}");
-        assert_eq!(appending(&rig.reconnect(&log)).envelopes, append.envelopes, "{code}");
+        assert_eq!(step.notices, [Notice::Refused { code }]);
+        assert!(step.writes.is_empty() && step.effects.is_empty(), "{code}: {step:?}");
+        let view = rig.machine.view();
+        assert!(view.online && view.caught_up && !view.synced, "{code}: {view:?}");
+        assert_eq!((view.outbox, view.held), (1, Some(code)));
+        let has_no_room = matches!(code, Code::QuotaExceeded | Code::TooLarge);
+        let due_ms = rig.wake_ms();
+        assert!(due_ms >= rig.now_ms + if has_no_room { BACKOFF_MAX_MS } else { 4_000 }, "{code}");
+
+        log.push(team.entry(&log, 1, 1));
+        assert_eq!(effects(&rig.read(&log)), ["merge"], "{code}: what others write comes");
+        rig.now_ms = due_ms - 1;
+        assert!(is_idle(&rig.handle(Event::Tick)), "{code}");
+        rig.now_ms = due_ms;
+        let again = appending(&rig.handle(Event::Tick));
+        assert_eq!((again.envelopes, again.if_tail), (append.envelopes, None), "{code}");
+        assert_eq!(rig.machine.view().held, Some(code), "until something is taken");
     }
+}
+
+#[test]
+fn what_was_held_goes_when_there_is_room() {
+    let World { mut log, mut rig, envelope, append, .. } = in_flight();
+    rig.refused(append.id, Code::QuotaExceeded, 0);
+    rig.now_ms = rig.wake_ms();
+    let again = appending(&rig.handle(Event::Tick));
+    let seq = log.push(envelope);
+    rig.hear(appended(again.id, seq));
+    assert_eq!(rig.machine.view().held, None);
+    rig.items(vec![log.leaf(seq), log.tail_item()]);
+    rig.handle(Event::Sealed { rows: Vec::new(), left: false });
+    assert!(rig.machine.view().synced, "{:?}", rig.machine.view());
+}
+
+#[test]
+fn what_was_held_is_tried_at_once_on_a_new_socket() {
+    let World { log, mut rig, append, .. } = in_flight();
+    rig.refused(append.id, Code::QuotaExceeded, 0);
+    rig.closed(None, 0);
+    assert_eq!(rig.machine.view().held, Some(Code::QuotaExceeded));
+    assert_eq!(appending(&rig.reconnect(&log)).envelopes, append.envelopes);
+}
+
+/// A full workspace keeps the owner from nothing: control entries count towards no quota.
+#[test]
+fn the_owner_changes_the_roster_while_edits_are_held() {
+    let World { mut team, mut log, mut rig, append, .. } = in_flight();
+    rig.refused(append.id, Code::QuotaExceeded, 0);
+    team.advance();
+    let record = team.last_record();
+    assert_eq!(effects(&rig.handle(Event::Proposed(record.clone()))), ["post"]);
+    assert_eq!(effects(&rig.handle(Event::Posted(Ok(())))), [""; 0]);
+    log.record(&record);
+    let step = rig.read(&log);
+    assert!(step.writes.iter().any(|write| matches!(write, Write::NotPending)), "{step:?}");
+    let view = rig.machine.view();
+    assert!(!rig.machine.is_proposing() && view.online && view.caught_up, "{view:?}");
+    assert_eq!((view.outbox, view.held), (1, Some(Code::QuotaExceeded)), "the edits wait on");
+
+    // They were sealed in the epoch before: the next try says so, and what is sealed anew is held again.
+    rig.now_ms = rig.wake_ms();
+    let again = appending(&rig.handle(Event::Tick));
+    let step = rig.refused(again.id, Code::EpochStale, 0);
+    let (_, step) = rig.seal(&team, 0, &log, sealing(&step));
+    rig.refused(appending(&step).id, Code::QuotaExceeded, 0);
+    let view = rig.machine.view();
+    assert!(view.online && view.held == Some(Code::QuotaExceeded), "{view:?}");
+}
+
+/// However long a workspace was full, the first refusal of another kind is answered at once.
+#[test]
+fn tries_that_were_held_are_no_refusals_in_a_row() {
+    let World { mut rig, mut append, .. } = in_flight();
+    for _ in 0..8 {
+        rig.refused(append.id, Code::QuotaExceeded, 0);
+        rig.now_ms = rig.wake_ms();
+        append = appending(&rig.handle(Event::Tick));
+    }
+    assert_eq!(effects(&rig.refused(append.id, Code::EpochStale, 0)), ["seal"]);
+}
+
+#[test]
+fn what_a_reader_had_held_is_held_no_longer() {
+    let World { mut team, mut log, .. } = in_flight();
+    let mut rig = Rig::at(&team, 1, &log);
+    let (_, append) = rig.edit(&team, 1, &log);
+    rig.refused(append.id, Code::QuotaExceeded, 0);
+    team.change(1, |device| device.scope = Scope::Read);
+    log.record(&team.last_record());
+    rig.read(&log);
+    let view = rig.machine.view();
+    assert!(view.synced && view.held.is_none(), "{view:?}");
+    assert_eq!(rig.machine.wake_at_ms(), None);
 }
 
 #[test]

@@ -1,0 +1,62 @@
+//! How sync stands, for whoever asks.
+
+use roost_shared::{Code, Cursor};
+
+use super::{Connection, Machine};
+
+/// What the machine would tell a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// A socket is live.
+    pub online: bool,
+    /// How many entries were verified.
+    pub cursor: Cursor,
+    /// The tail as the server last told it.
+    pub tail: Option<Cursor>,
+    /// Sealed envelopes on their way.
+    pub outbox: usize,
+    /// Why the server takes none of them for now. They are tried again, and nothing else waits for them.
+    pub held: Option<Code>,
+    /// Whether there are edits not yet sealed.
+    pub edited: bool,
+    /// Whether everything the server has is here and verified, whatever waits here to be sent.
+    pub caught_up: bool,
+    /// Whether everything here is durable on the server and everything there is here.
+    pub synced: bool,
+    /// How many other devices are in the workspace.
+    pub others: usize,
+    /// How many of them have read everything of ours that is in the log.
+    pub seen_by: usize,
+    /// The server was caught; sync has stopped.
+    pub diverged: bool,
+    /// Two roster branches.
+    pub forked: bool,
+    /// Why the server does not let us in.
+    pub blocked: Option<Code>,
+}
+
+impl Machine {
+    /// How things stand.
+    pub fn view(&self) -> View {
+        let online = self.connection == Connection::Live;
+        let edited = self.edited || self.more || self.sealing || self.left;
+        let (seen_by, others) = self.seen_by();
+        let nothing_left = self.outbox.is_empty() && !edited && self.resync.is_none() && self.pending.is_none();
+        let caught_up = online && self.told == Some(self.log.cursor()) && !self.diverged && !self.forked;
+        View {
+            online,
+            cursor: self.log.cursor(),
+            tail: self.told,
+            outbox: self.outbox.len(),
+            held: self.outbox.held(),
+            edited,
+            caught_up,
+            synced: caught_up && nothing_left,
+            others,
+            seen_by,
+            diverged: self.diverged,
+            forked: self.forked,
+            blocked: self.blocked,
+        }
+    }
+}
