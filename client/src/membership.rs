@@ -204,16 +204,21 @@ impl Workspace {
         })
     }
 
-    /// Proposes until it `holds`: another record may come first, and ours is then built anew.
+    /// Proposes until it `holds`: another record may come first, and ours is then built anew. It needs the server's roster,
+    /// and waits for nothing that this device has to send: a full workspace does not keep the owner from sending someone away.
     async fn change_roster(
         &self,
         timeout: Duration,
         propose: impl Fn(&mut Replica) -> Result<Vec<Output>, MembershipError>,
         holds: impl Fn(&Replica) -> bool,
     ) -> Result<(), Error> {
+        if self.with(|replica| replica.owner_seed().is_none()) {
+            return Err(MembershipError::NotOwner.into());
+        }
         let changing = async {
             loop {
-                self.wait_synced(timeout).await?;
+                self.hurry().await?;
+                self.wait_until(timeout, |status: &Status| status.caught_up && self.is_settled()).await?;
                 if self.with(|replica| holds(replica)) {
                     return Ok(());
                 }
@@ -223,7 +228,6 @@ impl Workspace {
                     Err(MembershipError::Busy) => self.poke(),
                     Err(error) => return Err(error.into()),
                 }
-                self.wait_until(timeout, |_: &Status| self.is_settled()).await?;
             }
         };
         tokio::time::timeout(timeout, changing).await.map_err(|_| Error::TimedOut)?

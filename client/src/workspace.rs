@@ -62,8 +62,13 @@ pub struct Status {
     pub tail: Option<u64>,
     /// Sealed envelopes on their way.
     pub outbox: usize,
+    /// Why the server takes none of them for now: the workspace is full ([`Code::QuotaExceeded`]), the server's disk is, or
+    /// an envelope is too large. They are kept and tried again; reading and changes of who is in go on.
+    pub held: Option<Code>,
     /// Whether everything on this device is durable on the server.
     pub on_server: bool,
+    /// Whether everything on the server is here and verified, whatever waits here to be sent.
+    pub caught_up: bool,
     /// Whether, besides, everything on the server is here.
     pub synced: bool,
     /// How many other devices are in the workspace.
@@ -113,6 +118,8 @@ impl Status {
         self.cursor = view.cursor.0;
         self.tail = view.tail.map(|tail| tail.0);
         self.outbox = view.outbox;
+        self.held = view.held;
+        self.caught_up = view.caught_up;
         self.on_server = view.outbox == 0 && !view.edited && idle;
         self.synced = view.synced && idle;
         self.others = view.others;
@@ -365,9 +372,20 @@ impl Workspace {
 
     /// Waits until everything here is durable on the server and everything there is here.
     pub async fn wait_synced(&self, timeout: Duration) -> Result<(), Error> {
-        // Who polls comes by at once, rather than when it is time.
-        self.inner.commands.send(Command::Hurry).await.map_err(|_| Error::Closed)?;
+        self.hurry().await?;
         self.wait_until(timeout, |status| status.synced).await
+    }
+
+    /// Waits until everything the server has is here and verified, whatever waits here to be sent: who is in, for one, is
+    /// then as new as the server tells it.
+    pub async fn wait_caught_up(&self, timeout: Duration) -> Result<(), Error> {
+        self.hurry().await?;
+        self.wait_until(timeout, |status| status.caught_up).await
+    }
+
+    /// Who polls comes by at once, rather than when it is time.
+    pub(crate) async fn hurry(&self) -> Result<(), Error> {
+        self.inner.commands.send(Command::Hurry).await.map_err(|_| Error::Closed)
     }
 
     /// Waits until `holds`, however often things change on the way.

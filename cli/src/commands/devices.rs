@@ -131,7 +131,7 @@ fn say(output: &Output, id: DeviceId, what: &str) {
 
 /// The one device or link of this id or name.
 async fn find(workspace: &Workspace, text: &str, status: DeviceStatus) -> Result<DeviceId, Failure> {
-    workspace.wait_synced(PATIENCE).await?;
+    workspace.wait_caught_up(PATIENCE).await?;
     let devices = workspace.devices();
     let id: Option<DeviceId> = text.parse().ok();
     let is_meant = |device: &&DeviceInfo| match id {
