@@ -68,6 +68,12 @@ impl Server {
         self.port = port;
     }
 
+    /// The same with other settings.
+    pub fn restart_with(&mut self, extra: &[&str]) {
+        self.extra = extra.iter().map(|argument| (*argument).to_owned()).collect();
+        self.restart();
+    }
+
     /// SIGTERM, and waits for the drain.
     pub fn terminate(mut self) -> bool {
         let id = self.child.id().to_string();

@@ -19,6 +19,7 @@ mod corpus;
 mod events;
 mod examples;
 mod folders;
+mod full;
 mod hostile_bodies;
 mod kills;
 mod names;
