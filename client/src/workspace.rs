@@ -91,7 +91,10 @@ pub struct Status {
     pub conflicts: u64,
     /// Edits that missed a rewrite and wait for the app to look at them ([`Workspace::late_edits`]).
     pub late_edits: usize,
-    /// Why the server does not let this device in.
+    /// The server does not know this device or its workspace, and is brought what it may have lost: whether it lets this
+    /// device in is not known yet.
+    pub asking: bool,
+    /// Why the server does not let this device in: what it said last, once it had been brought what it may have lost.
     pub blocked: Option<Code>,
     /// What last went wrong on the way to the server.
     pub trouble: Option<String>,
@@ -127,6 +130,7 @@ impl Status {
         self.diverged = view.diverged;
         self.forked = view.forked;
         self.blocked = view.blocked;
+        self.asking = view.asking;
         self
     }
 }

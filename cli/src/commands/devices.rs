@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::membership::PATIENCE;
 use super::online;
+use super::verdict::is_known;
 use crate::args::{Cli, ScopeArg};
 use crate::output::{Failure, Output};
 
@@ -38,9 +39,7 @@ pub async fn links(cli: &Cli, output: &Output) -> Result<(), Failure> {
 async fn look(cli: &Cli, wanted: impl Fn(&DeviceInfo) -> bool) -> Result<(DeviceId, Vec<DeviceInfo>), Failure> {
     let looked = online(cli, async |workspace| {
         // Offline is an answer too.
-        let _ = workspace
-            .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
-            .await;
+        let _ = workspace.wait_until(LOOK, is_known).await;
         Ok((workspace.device(), workspace.devices()))
     });
     let (own, found) = looked.await?;

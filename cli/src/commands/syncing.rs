@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::devices::{object_of, seen_of};
 use super::documents::{schema_of, shown, with_schemas};
 use super::online;
-use super::verdict::{judge, reach};
+use super::verdict::{is_known, judge, reach};
 use crate::args::Cli;
 use crate::output::{Failure, Output};
 
@@ -89,9 +89,7 @@ fn line_of(status: &Status) -> String {
 pub async fn status(cli: &Cli, output: &Output) -> Result<(), Failure> {
     let done = online(cli, async |workspace| {
         // Offline is an answer too.
-        let _ = workspace
-            .wait_until(LOOK, |status| status.synced || status.trouble.is_some() || status.blocked.is_some())
-            .await;
+        let _ = workspace.wait_until(LOOK, is_known).await;
         show(workspace, output)?;
         judge(workspace)
     });

@@ -16,6 +16,12 @@ pub async fn reach(workspace: &Workspace, wait: Duration) -> Result<(), Failure>
     }
 }
 
+/// Whether a look at the server has come to something, if only to that it cannot be reached.
+pub fn is_known(status: &Status) -> bool {
+    let is_held = status.caught_up && status.held.is_some();
+    status.synced || is_held || status.blocked.is_some() || status.trouble.is_some() && !status.asking
+}
+
 /// Why something that waited for sync did not happen in time.
 pub fn late(workspace: &Workspace) -> Failure {
     let status = workspace.status();

@@ -141,6 +141,8 @@ pub struct Machine {
     fruitless: bool,
     /// Our place in the roster is being taken anew.
     rejoining: bool,
+    /// The server does not know this device or its workspace; it may have lost them, and is brought what it lacks.
+    asking: bool,
     /// Every life of the log as the server tells it.
     lives: Vec<LogLife>,
     /// The tail as the server last told it on this socket.
@@ -214,6 +216,7 @@ impl Machine {
             carrying: false,
             fruitless: false,
             rejoining: false,
+            asking: false,
             lives: Vec::new(),
             told: None,
             seen: loaded.seen,

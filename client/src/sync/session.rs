@@ -12,17 +12,15 @@ use roost_shared::wire::message::{CAPABILITY_PRESENCE, CAPABILITY_SEEN, ServerMe
 use super::{Connection, Effect, Machine, Notice, Step};
 use crate::sync::step::Write;
 
-/// Whether waiting alone will not help.
-const fn keeps_out(code: Code) -> bool {
-    matches!(
-        code,
-        Code::NotAllowed
-            | Code::NotFound
-            | Code::ProofInvalid
-            | Code::WorkspaceGone
-            | Code::ProtocolVersion
-            | Code::AudienceMismatch
-    )
+/// Whether a code by itself says that waiting alone will not help.
+const fn is_verdict(code: Code) -> bool {
+    matches!(code, Code::WorkspaceGone | Code::ProtocolVersion | Code::AudienceMismatch)
+}
+
+/// Whether a server that lost the workspace, or the record by which this device joined, says the same as one that has sent
+/// the device away.
+const fn is_question(code: Code) -> bool {
+    matches!(code, Code::NotFound | Code::NotAllowed | Code::ProofInvalid)
 }
 
 impl Machine {
@@ -113,6 +111,7 @@ impl Machine {
         self.early.clear();
         self.carrying = false;
         self.rejoining = false;
+        self.asking = false;
         self.posting = false;
         self.building = false;
         self.disputed = false;
@@ -122,14 +121,23 @@ impl Machine {
         if matches!(self.connection, Connection::Paused | Connection::Waiting { .. }) {
             return; // the end of a socket we gave up ourselves
         }
-        self.blocked = code.filter(|code| keeps_out(*code));
         self.wait(now_ms, retry_after_ms, code, step);
-        match code {
-            // It may have lost the workspace, or the record by which we joined; if it lost nothing, we are out.
-            Some(Code::NotFound | Code::NotAllowed | Code::ProofInvalid) => {
-                self.carrying = true;
-                step.effect(Effect::Carry { records: self.held.records().to_vec() });
-            }
+        if code.is_some_and(is_question) {
+            // An earlier answer stands until there is another.
+            self.asking = true;
+            self.carrying = true;
+            step.effect(Effect::Carry { records: self.held.records().to_vec() });
+        } else {
+            self.keep_out(code.filter(|code| is_verdict(*code)), step);
+        }
+    }
+
+    /// What the server has to say of this device, the question whether it lost something being answered.
+    fn keep_out(&mut self, verdict: Option<Code>, step: &mut Step) {
+        self.asking = false;
+        self.blocked = verdict;
+        match verdict {
+            Some(Code::NotAllowed) => step.notice(Notice::NotAllowed),
             Some(Code::WorkspaceGone) => step.notice(Notice::Purged),
             _ => {}
         }
@@ -158,7 +166,7 @@ impl Machine {
                 step.effect(Effect::Rejoin);
             }
             Ok(false) if self.connection != Connection::Live => {
-                step.notice(Notice::NotAllowed);
+                self.keep_out(Some(Code::NotAllowed), step);
                 if let Connection::Waiting { .. } = self.connection {
                     self.connection = Connection::Waiting { until_ms: now_ms + BACKOFF_MAX_MS };
                 }
@@ -169,7 +177,11 @@ impl Machine {
                 self.refusals += 1;
                 self.reconnect(now_ms, step);
             }
-            Err(_) => {}
+            // Not taken, for a reason that stays; or not answered, and then nothing is known.
+            Err(code) => {
+                let stays = is_verdict(code) || code == Code::AdmissionClosed;
+                self.keep_out(Some(code).filter(|_| stays), step);
+            }
         }
     }
 
@@ -222,6 +234,7 @@ impl Machine {
         };
         self.connection = Connection::Live;
         self.blocked = None;
+        self.asking = false;
         self.fruitless = false;
         self.lives = welcome.logs;
         self.keeps_seen = welcome.capabilities & CAPABILITY_SEEN != 0;

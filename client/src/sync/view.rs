@@ -31,7 +31,11 @@ pub struct View {
     pub diverged: bool,
     /// Two roster branches.
     pub forked: bool,
-    /// Why the server does not let us in.
+    /// The server does not know this device or its workspace, and is brought what it may have lost: whether it lets this
+    /// device in is not known yet.
+    pub asking: bool,
+    /// Why the server does not let us in: its last answer to that, never what it said before it was asked with the roster
+    /// in hand.
     pub blocked: Option<Code>,
 }
 
@@ -56,6 +60,7 @@ impl Machine {
             seen_by,
             diverged: self.diverged,
             forked: self.forked,
+            asking: self.asking,
             blocked: self.blocked,
         }
     }

@@ -3,7 +3,7 @@
 use roost::sync::resync::Stage;
 use roost::sync::{Event, Loaded, Write};
 use roost_shared::roster::Scope;
-use roost_shared::wire::message::Append;
+use roost_shared::wire::message::{Append, ServerMessage};
 use roost_shared::{Code, Envelope};
 
 use super::rig::{Rig, appending, effects, is_idle, loaded, row, sealing};
@@ -125,6 +125,34 @@ fn a_socket_that_ends_during_resync_goes_on_with_it_on_the_next() {
     assert_eq!((again.if_tail, &again.envelopes), (append.if_tail, &envelopes), "the same bytes, the same condition");
     rig.read(&log);
     assert_eq!(effects(&rig.refused(again.id, Code::TailMoved, 0)), ["seal"]);
+}
+
+/// Pointed at another, empty server, a device fills it, and says that it is synced once the log has it all.
+#[test]
+fn a_server_that_is_filled_again_is_synced_with_once_its_log_has_everything() {
+    let team = Team::of(&[Scope::ReadWrite]);
+    let (old, mut new) = (TestLog::of(&team, 1), TestLog::of(&team, 2));
+    let mut rig = Rig::at(&team, 0, &old);
+    rig.closed(None, 0);
+    rig.now_ms = rig.wake_ms();
+    rig.handle(Event::Tick);
+    assert_eq!(effects(&rig.closed(Some(Code::ProofInvalid), 0)), ["carry"]);
+    assert_eq!(effects(&rig.handle(Event::Carried(Ok(true)))), ["connect"]);
+    assert_eq!(effects(&rig.greet(new.welcome(rig.cursor()))), ["disconnect", "connect"]);
+    rig.greet(new.welcome(0));
+    assert!(!rig.machine.view().synced, "nothing was read");
+    let step = rig.read(&new);
+    assert!(rig.machine.view().caught_up && !rig.machine.view().synced, "the roster alone is there");
+    let (envelope, step) = rig.seal(&team, 0, &new, sealing(&step));
+    let append = appending(&step);
+    assert!(!rig.machine.view().synced, "it is on its way");
+    let seq = new.push(envelope);
+    rig.hear(ServerMessage::Appended { id: append.id, seqs: vec![seq] });
+    let step = rig.items(vec![new.leaf(seq), new.tail_item()]);
+    assert_eq!(effects(&step), ["seal"]);
+    assert!(!rig.machine.view().synced, "there may be more");
+    rig.handle(Event::Sealed { rows: Vec::new(), left: false });
+    assert!(rig.machine.view().synced, "{:?}", rig.machine.view());
 }
 
 #[test]

@@ -226,24 +226,87 @@ fn a_server_that_drains_or_errs_is_left_and_seen_again() {
     assert_eq!(rig.machine.view().blocked, None);
 }
 
+/// Whether the question is open, and what the answer was.
+fn verdict(rig: &Rig) -> (bool, Option<Code>) {
+    let view = rig.machine.view();
+    (view.asking, view.blocked)
+}
+
 #[test]
 fn a_device_that_is_kept_out_first_brings_the_records_the_server_may_have_lost() {
     for code in [Code::NotFound, Code::NotAllowed, Code::ProofInvalid] {
         let team = Team::new();
-        let mut rig = Rig::new(loaded(&team, 0, LogId([1; 16])));
+        let log = TestLog::of(&team, 1);
+        let mut rig = Rig::new(loaded(&team, 0, log.id));
         rig.handle(Event::Start);
         let step = rig.closed(Some(code), 0);
         let [Effect::Carry { records }] = &step.effects[..] else { panic!("{step:?}") };
         assert_eq!(records, team.chain.records());
-        assert_eq!(rig.machine.view().blocked, Some(code));
+        assert_eq!(verdict(&rig), (true, None), "an open question is no verdict");
         assert_eq!(effects(&rig.handle(Event::Carried(Ok(true)))), ["connect"]);
         rig.closed(Some(code), 0);
         let step = rig.handle(Event::Carried(Ok(false)));
         assert_eq!((effects(&step), step.notices), (vec!["connect"], vec![]), "another device was first, perhaps");
+        assert_eq!(verdict(&rig), (true, None));
         rig.closed(Some(code), 0);
         let step = rig.handle(Event::Carried(Ok(false)));
         assert_eq!(step.notices, [Notice::NotAllowed], "it had lost nothing: we are out");
+        assert_eq!(verdict(&rig), (false, Some(Code::NotAllowed)));
         assert_eq!(rig.wake_ms(), rig.now_ms + BACKOFF_MAX_MS);
+
+        // Asked again, the server may say something else.
+        rig.now_ms = rig.wake_ms();
+        rig.handle(Event::Tick);
+        rig.closed(Some(code), 0);
+        assert_eq!(verdict(&rig), (true, Some(Code::NotAllowed)), "its last answer stands until then");
+        rig.handle(Event::Carried(Ok(true)));
+        rig.greet(log.welcome(0));
+        assert_eq!(verdict(&rig), (false, None));
+    }
+}
+
+#[test]
+fn a_question_that_is_not_answered_is_no_verdict() {
+    for code in [Code::NotFound, Code::NotAllowed, Code::ProofInvalid] {
+        let team = Team::new();
+        let log = TestLog::of(&team, 1);
+        let mut rig = Rig::at(&team, 0, &log);
+        rig.hear(ServerMessage::Drain { retry_after_ms: 0 });
+        rig.now_ms = rig.wake_ms();
+        rig.handle(Event::Tick);
+        assert_eq!(effects(&rig.closed(Some(code), 0)), ["carry"], "the server starts");
+        assert_eq!(verdict(&rig), (true, None));
+        let step = rig.handle(Event::Carried(Err(Code::RetryLater)));
+        assert!(step.notices.is_empty(), "{step:?}");
+        assert_eq!(verdict(&rig), (false, None));
+        rig.reconnect(&log);
+        assert!(rig.machine.view().online);
+    }
+}
+
+#[test]
+fn a_server_that_does_not_take_the_workspace_is_told_with_its_reason() {
+    for code in [Code::AdmissionClosed, Code::WorkspaceGone] {
+        let team = Team::new();
+        let mut rig = Rig::new(loaded(&team, 0, LogId([1; 16])));
+        rig.handle(Event::Start);
+        rig.closed(Some(Code::NotFound), 0);
+        let step = rig.handle(Event::Carried(Err(code)));
+        assert_eq!(step.notices.contains(&Notice::Purged), code == Code::WorkspaceGone);
+        assert_eq!(verdict(&rig), (false, Some(code)));
+        rig.now_ms = rig.wake_ms();
+        assert_eq!(effects(&rig.handle(Event::Tick)), ["connect"], "its operator may change that");
+    }
+}
+
+#[test]
+fn what_a_server_says_of_itself_needs_no_question() {
+    for code in [Code::WorkspaceGone, Code::ProtocolVersion, Code::AudienceMismatch] {
+        let team = Team::new();
+        let mut rig = Rig::new(loaded(&team, 0, LogId([1; 16])));
+        rig.handle(Event::Start);
+        assert_eq!(effects(&rig.closed(Some(code), 0)), [""; 0]);
+        assert_eq!(verdict(&rig), (false, Some(code)));
     }
 }
 
