@@ -27,6 +27,7 @@ mod plain;
 mod poison;
 mod presence;
 mod protocol_page;
+mod refill;
 mod secrets;
 mod seen;
 mod sim;
