@@ -1,4 +1,4 @@
-//! Runs seeds: `sim SEED` one of them with its last lines, `sim --lied SEED` with a server that lies, `sim --versions SEED` with an app that is updated, `sim --from A --count N` many, `sim` all night.
+//! Runs seeds: `sim SEED` one of them with its last lines, `sim --lied SEED` with a server that lies, `sim --versions SEED` with an app that is updated, `sim --full SEED` with a workspace that is full, `sim --from A --count N` many, `sim` all night.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -19,6 +19,9 @@ fn main() -> ExitCode {
     }
     if let Some(seed) = value("--versions") {
         return report(seed, &roost_e2e::sim::run_versions(seed, None), true);
+    }
+    if let Some(seed) = value("--full") {
+        return report(seed, &roost_e2e::sim::run_full(seed), true);
     }
     let from = value("--from").unwrap_or(0);
     let count = value("--count").unwrap_or(u64::MAX - from);

@@ -1,6 +1,7 @@
 //! What goes wrong, and when.
 
 use roost::sync::Event;
+use roost_server::store::Store as _;
 
 use super::app::NEWEST;
 use super::clock::EPOCH_MS;
@@ -33,6 +34,7 @@ pub enum Fault {
     Backup,
     Restore,
     Update,
+    Full,
 }
 
 impl World {
@@ -145,6 +147,10 @@ impl World {
             Fault::Return => self.return_device(),
             Fault::Backup => self.backup = Some(self.store.copy()),
             Fault::Update => self.update(victim),
+            Fault::Full => {
+                let found = wait(self.store.workspace(self.workspace)).ok().flatten();
+                self.store.limit(found.map_or(0, |workspace| workspace.bytes));
+            }
             Fault::Restore => {
                 if let Some(backup) = self.backup.take() {
                     self.was_restored = true;
@@ -213,6 +219,12 @@ impl World {
             }
             Err(error) => self.verdict(error),
         }
+    }
+
+    /// From some time on the workspace takes no more edits.
+    pub fn plan_full(&mut self) {
+        let at = self.random.between(EPOCH_MS + 5_000, EPOCH_MS + CHAOS_MS / 2);
+        self.at(at, Happening::Fault(Fault::Full));
     }
 
     /// Updates of the app, spread over the time in which things go wrong.

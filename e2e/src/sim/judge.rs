@@ -74,6 +74,12 @@ impl JudgedStore {
         self.redeemed.lock().clear();
     }
 
+    /// An operator sets the quota.
+    pub fn limit(&self, quota_bytes: u64) {
+        let limited = self.copy().with_quota(quota_bytes);
+        *self.store.lock() = Arc::new(limited);
+    }
+
     /// The process dies.
     pub fn crash(&self) {
         if self.plant == Some(Plant::AckBeforeCommit) {

@@ -20,6 +20,7 @@ mod server;
 mod transport;
 mod world;
 
+use self::judge::QUOTA_BYTES;
 pub use self::plant::Plant;
 use self::world::World;
 
@@ -69,6 +70,8 @@ pub struct Reached {
     pub looks: u64,
     /// Tokens that ran out on an open socket, or before it opened.
     pub expired: u64,
+    /// Appends for which a full workspace had no room.
+    pub held: u64,
 }
 
 impl std::ops::AddAssign for Reached {
@@ -86,6 +89,7 @@ impl std::ops::AddAssign for Reached {
         self.late += other.late;
         self.looks += other.looks;
         self.expired += other.expired;
+        self.held += other.held;
     }
 }
 
@@ -94,6 +98,16 @@ pub fn run_lied(seed: u64) -> Outcome {
     let mut world = World::new(seed, None);
     world.plan_lie();
     world.chaos();
+    world.heal();
+    world.finish()
+}
+
+/// Runs one seed with a workspace that is full from some time on, until there is room again.
+pub fn run_full(seed: u64) -> Outcome {
+    let mut world = World::new(seed, None);
+    world.plan_full();
+    world.chaos();
+    world.store.limit(QUOTA_BYTES);
     world.heal();
     world.finish()
 }

@@ -116,6 +116,7 @@ impl World {
             Notice::Late { .. } => self.reached.late += 1,
             Notice::Behind { .. } => self.reached.behind += 1,
             Notice::RosterFork => self.reached.forks += 1,
+            Notice::Refused { code: Code::QuotaExceeded } => self.reached.held += 1,
             Notice::LogReplaced { .. } => self.reached.replaced += 1,
             Notice::Offline { code: Some(Code::TokenExpired) } => self.reached.expired += 1,
             _ => {}

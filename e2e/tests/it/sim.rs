@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use roost_e2e::sim::{Outcome, Plant, Reached, run, run_lied, run_versions};
+use roost_e2e::sim::{Outcome, Plant, Reached, run, run_full, run_lied, run_versions};
 
 /// Fresh seeds each run of the suite goes through; `ROOST_SIM_FROM` moves on to others.
 const SEEDS: u64 = 300;
 /// Worlds with a server that lies.
 const LIES: u64 = 100;
+/// Worlds with a workspace that is full for a while.
+const FULL: u64 = 50;
 /// Each planted bug must be found within so many.
 const SEEDS_TO_FIND: u64 = 300;
 
@@ -57,6 +59,22 @@ fn a_lying_server_is_noticed_or_does_no_harm() {
         reached.lies, reached.stopped, reached.replaced
     );
     assert!(reached.lies > LIES / 2 && reached.stopped > 0, "{reached:?}");
+}
+
+#[test]
+fn a_full_workspace_comes_to_rest_when_there_is_room() {
+    let from = first_seed();
+    let mut reached = Reached::default();
+    for seed in from..from + FULL {
+        let outcome = run_full(seed);
+        judge(&outcome, &format!("--full {seed}"));
+        reached += outcome.reached;
+    }
+    println!(
+        "figure: {FULL} worlds with a workspace that is full for a while: {} appends found no room, {} devices were sent away, 0 wrong",
+        reached.held, reached.revoked
+    );
+    assert!(reached.held > FULL && reached.revoked > 0, "{reached:?}");
 }
 
 #[test]

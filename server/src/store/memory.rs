@@ -76,6 +76,12 @@ impl MemoryStore {
         Self { quota_bytes: self.quota_bytes, workspaces, writer: tokio::sync::Mutex::default() }
     }
 
+    /// The same contents with another quota, as an operator gives it.
+    #[must_use]
+    pub fn with_quota(self, quota_bytes: u64) -> Self {
+        Self { quota_bytes, ..self }
+    }
+
     fn with<T>(
         &self,
         workspace: WorkspaceId,
