@@ -1,4 +1,4 @@
-//! Runs seeds: `sim SEED` one of them with its last lines, `sim --lied SEED` with a server that lies, `sim --versions SEED` with an app that is updated, `sim --full SEED` with a workspace that is full, `sim --from A --count N` many, `sim` all night.
+//! Runs seeds: `sim SEED` one of them with its last lines, `sim --lied SEED` with a server that lies, `sim --versions SEED` with an app that is updated, `sim --full SEED` with a workspace that is full, `sim --moved SEED` with a server that another, empty one replaces, `sim --from A --count N` many, `sim` all night.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -22,6 +22,9 @@ fn main() -> ExitCode {
     }
     if let Some(seed) = value("--full") {
         return report(seed, &roost_e2e::sim::run_full(seed), true);
+    }
+    if let Some(seed) = value("--moved") {
+        return report(seed, &roost_e2e::sim::run_moved(seed), true);
     }
     let from = value("--from").unwrap_or(0);
     let count = value("--count").unwrap_or(u64::MAX - from);

@@ -2,9 +2,11 @@
 
 use roost::sync::Event;
 use roost_server::store::Store as _;
+use roost_server::store::memory::MemoryStore;
 
 use super::app::NEWEST;
 use super::clock::EPOCH_MS;
+use super::judge::QUOTA_BYTES;
 use super::membership::DEVICES_MAX;
 use super::world::{Happening, World, wait};
 
@@ -35,6 +37,7 @@ pub enum Fault {
     Restore,
     Update,
     Full,
+    Elsewhere,
 }
 
 impl World {
@@ -58,7 +61,7 @@ impl World {
                 self.at(at, Happening::Fault(fault));
             }
         }
-        if self.lie.is_some() {
+        if self.lie.is_some() || self.moves {
             return self.run_until(end); // one thing at a time: a log gets a new id once an hour at the most
         }
         // What the owner's device and the server forget at the same time, nobody can bring back.
@@ -153,14 +156,23 @@ impl World {
             }
             Fault::Restore => {
                 if let Some(backup) = self.backup.take() {
-                    self.was_restored = true;
-                    self.store.restore(&backup);
-                    self.forget_revocations();
-                    self.reset_all();
+                    self.restore(&backup);
                 }
+            }
+            Fault::Elsewhere => {
+                self.backup = Some(self.store.copy());
+                self.restore(&MemoryStore::new(QUOTA_BYTES));
             }
         }
         wait(self.store.check(self.workspace));
+    }
+
+    /// The address leads to what this server holds.
+    fn restore(&mut self, held: &MemoryStore) {
+        self.was_restored = true;
+        self.store.restore(held);
+        self.forget_revocations();
+        self.reset_all();
     }
 
     /// The way to two branches of the roster: links, a backup, joins, the backup restored, and other joins before those
@@ -225,6 +237,17 @@ impl World {
     pub fn plan_full(&mut self) {
         let at = self.random.between(EPOCH_MS + 5_000, EPOCH_MS + CHAOS_MS / 2);
         self.at(at, Happening::Fault(Fault::Full));
+    }
+
+    /// The address leads to another, empty server, and in half of the worlds back to the first.
+    pub fn plan_move(&mut self) {
+        self.moves = true;
+        let away = self.random.between(EPOCH_MS + 5_000, EPOCH_MS + CHAOS_MS / 2);
+        self.at(away, Happening::Fault(Fault::Elsewhere));
+        if self.random.one_in(2) {
+            let back = self.random.between(away + 8_000, EPOCH_MS + CHAOS_MS - 5_000);
+            self.at(back, Happening::Fault(Fault::Restore));
+        }
     }
 
     /// Updates of the app, spread over the time in which things go wrong.

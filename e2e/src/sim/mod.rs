@@ -102,6 +102,15 @@ pub fn run_lied(seed: u64) -> Outcome {
     world.finish()
 }
 
+/// Runs one seed in which the server's address leads to another, empty server, for good or for a while.
+pub fn run_moved(seed: u64) -> Outcome {
+    let mut world = World::new(seed, None);
+    world.plan_move();
+    world.chaos();
+    world.heal();
+    world.finish()
+}
+
 /// Runs one seed with a workspace that is full from some time on, until there is room again.
 pub fn run_full(seed: u64) -> Outcome {
     let mut world = World::new(seed, None);

@@ -94,6 +94,8 @@ pub struct World {
     pub is_healing: bool,
     pub backup: Option<MemoryStore>,
     pub was_restored: bool,
+    /// Its people change servers.
+    pub moves: bool,
     pub lie: Option<Lie>,
     /// How often a device told how far it has read.
     pub seen: u64,
@@ -159,6 +161,7 @@ impl World {
             is_healing: false,
             backup: None,
             was_restored: false,
+            moves: false,
             was_cloned: false,
             lie: None,
             seen: 0,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use roost_e2e::sim::{Outcome, Plant, Reached, run, run_full, run_lied, run_versions};
+use roost_e2e::sim::{Outcome, Plant, Reached, run, run_full, run_lied, run_moved, run_versions};
 
 /// Fresh seeds each run of the suite goes through; `ROOST_SIM_FROM` moves on to others.
 const SEEDS: u64 = 300;
@@ -10,6 +10,8 @@ const SEEDS: u64 = 300;
 const LIES: u64 = 100;
 /// Worlds with a workspace that is full for a while.
 const FULL: u64 = 50;
+/// Worlds whose server is replaced by an empty one.
+const MOVED: u64 = 100;
 /// Each planted bug must be found within so many.
 const SEEDS_TO_FIND: u64 = 300;
 
@@ -75,6 +77,22 @@ fn a_full_workspace_comes_to_rest_when_there_is_room() {
         reached.held, reached.revoked
     );
     assert!(reached.held > FULL && reached.revoked > 0, "{reached:?}");
+}
+
+#[test]
+fn an_empty_server_is_filled_and_nothing_is_lost() {
+    let from = first_seed();
+    let mut reached = Reached::default();
+    for seed in from..from + MOVED {
+        let outcome = run_moved(seed);
+        judge(&outcome, &format!("--moved {seed}"));
+        reached += outcome.reached;
+    }
+    println!(
+        "figure: {MOVED} worlds with another, empty server: {} logs were adopted anew, {} rosters were forks, {} devices took their place again, 0 wrong",
+        reached.replaced, reached.forks, reached.rejoins
+    );
+    assert!(reached.replaced > MOVED, "{reached:?}");
 }
 
 #[test]
