@@ -62,8 +62,8 @@ pub struct Status {
     pub tail: Option<u64>,
     /// Sealed envelopes on their way.
     pub outbox: usize,
-    /// Why the server takes none of them for now: the workspace is full ([`Code::QuotaExceeded`]), the server's disk is, or
-    /// an envelope is too large. They are kept and tried again; reading and changes of who is in go on.
+    /// Why the server takes nothing of the outbox for now: the workspace is full ([`Code::QuotaExceeded`]), the server's disk
+    /// is, or an envelope is too large. Edits are kept and tried again; reading and changes of who is in go on.
     pub held: Option<Code>,
     /// Whether everything on this device is durable on the server.
     pub on_server: bool,

@@ -1,7 +1,8 @@
 //! The sync machine: every decision of the protocol, and nothing else. `(state, now, event) -> (state, step)`.
 //!
 //! Reading order: [`event`] what can happen, [`step`] what is to be done, `session` from a dead socket to a live one,
-//! `inbox` entries in, `outbox` edits out, [`resync`] the one answer to every refusal, [`fork`] two rosters.
+//! `inbox` entries in, `outbox` edits out, [`resync`] the one answer to every refusal, [`fork`] two rosters,
+//! `view` how all of it stands.
 
 mod backoff;
 mod chain;

@@ -15,7 +15,7 @@ pub struct View {
     pub tail: Option<Cursor>,
     /// Sealed envelopes on their way.
     pub outbox: usize,
-    /// Why the server takes none of them for now. They are tried again, and nothing else waits for them.
+    /// Why the server takes nothing of the outbox for now. It is tried again, and nothing else waits for it.
     pub held: Option<Code>,
     /// Whether there are edits not yet sealed.
     pub edited: bool,
