@@ -128,8 +128,10 @@ pub(super) fn contained<T, E>(
 
 impl OpenDocument {
     pub(super) fn new() -> Self {
+        let loro = LoroDoc::new();
+        let peer = loro.peer_id();
         Self {
-            loro: LoroDoc::new(),
+            loro,
             log_vv: VersionVector::default(),
             changes: 0,
             change_bytes: 0,
@@ -139,7 +141,7 @@ impl OpenDocument {
             migrated: 0,
             census: Census::default(),
             saved: VersionVector::default(),
-            peer: 0,
+            peer,
             update_ops: UPDATE_OPS,
             unproven_bytes: 0,
             proven_bytes: 0,

@@ -131,6 +131,7 @@ impl Replica {
         }
         tracing::error!(document = %id, "{} of {} saved changes do not load: they are kept in the file", bad.len(), row.changes.len());
         self.store.leave_out(&bad)?;
+        open.saved = open.loro.oplog_vv();
         // What is left is saved as one, lest it be the sum of them that does not load.
         self.keep(id, open);
         match self.snapshot(id) {
@@ -170,7 +171,9 @@ impl Replica {
 fn filled(snapshot: &DocumentRow, changes: &[&[u8]]) -> Result<OpenDocument, EditError> {
     let filled = contained(OpenDocument::new(), |open| {
         open.fill(snapshot)?;
-        open.take_in(&[], changes.iter().map(|change| change.to_vec()).collect())
+        let taken = open.take_in(&[], changes.iter().map(|change| change.to_vec()).collect());
+        open.saved = open.loro.oplog_vv();
+        taken
     });
     match filled {
         Ok((open, _)) => Ok(open),
