@@ -5,6 +5,7 @@
 
 pub mod bytes;
 pub mod envelope;
+pub mod fault;
 pub mod hash;
 pub mod id;
 pub mod limits;
@@ -18,6 +19,7 @@ pub mod tree;
 pub mod wire;
 
 pub use envelope::{Envelope, Header, Kind};
+pub use fault::Fault;
 pub use hash::Hash;
 pub use id::{DeviceId, DocumentId, LogId, WorkspaceId};
 pub use plain::Plain;

@@ -17,6 +17,7 @@
 mod codec;
 mod corpus;
 mod envelope;
+mod fault;
 mod hostile;
 mod hostile_bodies;
 mod ids;
