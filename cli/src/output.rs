@@ -6,7 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use roost::{Code, Plain};
+use roost::{Code, Fault, Plain};
 use serde_json::{Value, json};
 
 const EXIT_ERROR: u8 = 1;
@@ -51,6 +51,17 @@ impl Failure {
     /// Work is safe here; the server could not be reached, or not in time.
     pub fn temporary(message: impl Display) -> Self {
         Self::new(EXIT_TEMPORARY, "timed_out", message)
+    }
+
+    /// The same under a code that says more.
+    pub fn coded(mut self, code: &str) -> Self {
+        code.clone_into(&mut self.code);
+        self
+    }
+
+    /// The machine is in the way: what, and what to do.
+    pub fn of_fault(fault: Fault, message: impl Display) -> Self {
+        Self::new(exit_of(fault.code(), fault.is_passing()), fault.code(), message)
     }
 
     /// The same, of a command that did part of its work: what that was.

@@ -123,7 +123,7 @@ impl Error {
         match self {
             Self::Store(error)
             | Self::Edit(EditError::Store(error))
-            | Self::Membership(MembershipError::Store(error)) => store_code(error),
+            | Self::Membership(MembershipError::Store(error)) => error.code(),
             Self::Edit(EditError::NoKey) | Self::Membership(MembershipError::NoKey) => "no_key",
             Self::Migration(error) => error.fault.code(),
             Self::Collection(error) => error.code(),
@@ -176,20 +176,11 @@ impl Error {
         match self {
             Self::Transport(TransportError::Unreachable(_)) | Self::TimedOut => true,
             Self::Transport(TransportError::Refused { code, .. }) => code.is_retryable(),
-            Self::Membership(MembershipError::Busy) | Self::Store(StoreError::Full | StoreError::Locked(_)) => true,
+            Self::Membership(MembershipError::Busy) => true,
+            Self::Store(error)
+            | Self::Edit(EditError::Store(error))
+            | Self::Membership(MembershipError::Store(error)) => error.is_retryable(),
             _ => false,
         }
-    }
-}
-
-const fn store_code(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Locked(_) => "store_locked",
-        StoreError::Io { .. } => "store_unreachable",
-        StoreError::Corrupt { .. } => "store_corrupt",
-        StoreError::Newer(_) => "store_newer",
-        StoreError::Backup { .. } => "backup_unsound",
-        StoreError::Full => "disk_full",
-        StoreError::Sqlite(_) => "store_failed",
     }
 }

@@ -16,6 +16,7 @@ pub mod clock;
 mod collection;
 mod document;
 mod error;
+mod held;
 mod history;
 pub mod join;
 pub mod keys;
@@ -38,7 +39,7 @@ pub use loro;
 pub use roost_shared::hash::Hash;
 pub use roost_shared::roster::{Scope, Status as DeviceStatus};
 pub use roost_shared::wire::http::{IssuedToken, TokenInfo};
-pub use roost_shared::{Code, DeviceId, DocumentId, Plain, WorkspaceId};
+pub use roost_shared::{Code, DeviceId, DocumentId, Fault, Plain, WorkspaceId};
 pub use serde_json as json;
 
 pub use crate::collection::{
@@ -47,6 +48,7 @@ pub use crate::collection::{
 };
 pub use crate::document::{Changes, Digest, Document};
 pub use crate::error::Error;
+pub use crate::held::{Held, HeldReason, Room};
 pub use crate::history::{Difference, Revision, Version, VersionError};
 pub use crate::keys::link::ShareLink;
 pub use crate::keys::recovery::RecoveryPhrase;

@@ -128,7 +128,7 @@ impl Builder {
     pub async fn open(self) -> Result<Roost, Error> {
         self.schema.check()?;
         let dir = &self.data_dir;
-        std::fs::create_dir_all(dir).map_err(|source| StoreError::Io { path: dir.clone(), source })?;
+        std::fs::create_dir_all(dir).map_err(|source| StoreError::of_io(dir, source))?;
         Ok(Roost { settings: Arc::new(self) })
     }
 }
@@ -162,7 +162,7 @@ impl Roost {
     /// The workspaces in this directory, joins and recoveries that did not come to their end included.
     pub fn workspaces(&self) -> Result<Vec<WorkspaceId>, Error> {
         let dir: &Path = &self.settings.data_dir;
-        let failed = |source| StoreError::Io { path: dir.to_owned(), source };
+        let failed = |source| StoreError::of_io(dir, source);
         let mut found = Vec::new();
         for entry in std::fs::read_dir(dir).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
@@ -178,7 +178,13 @@ impl Roost {
     pub async fn only_workspace(&self) -> Result<Workspace, Error> {
         let mut found = self.workspaces()?;
         if found.len() > 1 {
-            found.retain(|id| self.is_held(*id));
+            let mut held = Vec::new();
+            for id in found {
+                if self.is_held(id)? {
+                    held.push(id);
+                }
+            }
+            found = held;
         }
         match found.as_slice() {
             [] => Err(Error::NoWorkspace(self.settings.data_dir.clone())),
@@ -187,12 +193,13 @@ impl Roost {
         }
     }
 
-    /// Whether a file holds a workspace, and not what a join or a recovery began and did not end. One that cannot be looked
-    /// at may.
-    fn is_held(&self, workspace: WorkspaceId) -> bool {
-        match self.store(workspace).map(|store| store.identity()) {
-            Ok(Ok(identity)) => identity.is_some_and(|identity| identity.joined),
-            Ok(Err(_)) | Err(_) => true,
+    /// Whether a file holds a workspace, and not what a join or a recovery began and did not end. One that is in use, newer
+    /// or damaged may; of one that the machine does not let be looked at, nothing is said but that.
+    fn is_held(&self, workspace: WorkspaceId) -> Result<bool, Error> {
+        match Store::open(&self.path(workspace), self.settings.durability).and_then(|store| store.identity()) {
+            Ok(identity) => Ok(identity.is_some_and(|identity| identity.joined)),
+            Err(error @ StoreError::Fault { .. }) => Err(error.into()),
+            Err(_) => Ok(true),
         }
     }
 
@@ -201,11 +208,12 @@ impl Roost {
         if !self.settings.one_workspace {
             return Ok(());
         }
-        let found = self.workspaces()?;
-        match found.into_iter().find(|held| *held != workspace && self.is_held(*held)) {
-            None => Ok(()),
-            Some(held) => Err(Error::FolderInUse { dir: self.settings.data_dir.clone(), held }),
+        for held in self.workspaces()?.into_iter().filter(|held| *held != workspace) {
+            if self.is_held(held)? {
+                return Err(Error::FolderInUse { dir: self.settings.data_dir.clone(), held });
+            }
         }
+        Ok(())
     }
 
     /// Opens a workspace of this directory, and syncs it in the background.
@@ -269,7 +277,10 @@ impl Roost {
             joined: true,
         };
         let mut store = self.store(workspace)?;
-        store.create(&identity, LogId(clock.random()), &[genesis])?;
+        if let Err(error) = store.create(&identity, LogId(clock.random()), &[genesis]) {
+            store.discard(); // nobody would come back to a workspace that has no file
+            return Err(error.into());
+        }
         drop(store);
         self.workspace(workspace).await
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use roost_shared::DocumentId;
+use roost_shared::{DocumentId, Fault};
 use tokio::sync::{broadcast, watch};
 
 use crate::clock::Clock;
 use crate::collection::Told;
+use crate::held::Room;
 use crate::replica::Replica;
 use crate::sync::{Notice, View};
 use crate::transport::TransportError;
@@ -28,6 +29,19 @@ pub(crate) struct Shared {
     pub(crate) trouble: Mutex<Option<TransportError>>,
     /// The status as it was last looked up, for whoever asks while long work has the replica.
     pub(crate) status: Mutex<Status>,
+    /// Why sync waits for the local store; None while that works.
+    pub(crate) stopped: Mutex<Option<Stopped>>,
+    /// How full the workspace is, as the server told when it refused more.
+    pub(crate) room: Mutex<Option<Room>>,
+}
+
+/// The local store does not take what sync has for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stopped {
+    /// What the machine is in the way of.
+    pub(crate) fault: Option<Fault>,
+    /// For people.
+    pub(crate) what: String,
 }
 
 impl Shared {

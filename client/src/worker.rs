@@ -4,18 +4,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roost_shared::Code;
-use roost_shared::wire::http::TokenIs;
+use roost_shared::wire::http::{TokenIs, WorkspaceIs};
 use roost_shared::wire::message::{ClientMessage, ServerMessage, Token};
+use roost_shared::{Code, Fault};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::error::Error;
+use crate::held::{Room, refusal};
 use crate::join::Joiner;
 use crate::keys::KeyPair;
 use crate::keys::link::Invite;
 use crate::replica::{Output, Replica};
-use crate::shared::Shared;
+use crate::shared::{Shared, Stopped};
 use crate::store::StoreError;
 use crate::sync::{Event, Notice};
 use crate::transport::TransportError;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
 enum Done {
     Connected(Result<(TokenIs, Socket), TransportError>),
     Renewed(Result<TokenIs, TransportError>),
+    Room(Result<WorkspaceIs, TransportError>),
     Event(Event),
 }
 
@@ -62,6 +64,8 @@ pub(crate) struct Worker {
     connecting: Option<AbortHandle>,
     requests: JoinSet<Done>,
     is_resting: bool,
+    /// Whether the workspace was full when that was looked at last.
+    is_full: bool,
 }
 
 impl Worker {
@@ -82,6 +86,7 @@ impl Worker {
             connecting: None,
             requests: JoinSet::new(),
             is_resting: false,
+            is_full: false,
         }
     }
 
@@ -128,7 +133,6 @@ impl Worker {
                     self.event(Event::Tick).await
                 }
             };
-            self.is_resting = false;
             if let Err(error) = done {
                 self.rest(&error);
             }
@@ -137,13 +141,38 @@ impl Worker {
 
     /// The store failed: nothing was lost, and nothing goes on until it works again.
     fn rest(&mut self, error: &StoreError) {
-        tracing::error!(%error, "the local store failed; trying again");
-        if matches!(error, StoreError::Full) {
+        let stopped = Stopped { fault: error.fault(), what: error.to_string() };
+        let told = self.shared.stopped.lock().replace(stopped.clone());
+        if told != Some(stopped) {
+            tracing::warn!(%error, "sync waits for the local store, and tries again");
+        }
+        if error.fault() == Some(Fault::Full) {
             let _ = self.shared.notices.send(Notice::StorageFull);
         }
+        self.shared.view.send_modify(|_| {}); // whoever waits looks again
         self.socket = None;
         self.requests.abort_all();
         self.is_resting = true;
+    }
+
+    /// The store did what it was to do.
+    fn goes_on(&mut self) {
+        self.is_resting = false;
+        let was_stopped = self.shared.stopped.lock().take().is_some();
+        if was_stopped {
+            tracing::warn!("the local store works again: sync goes on");
+            self.shared.view.send_modify(|_| {});
+        }
+    }
+
+    /// Asks how full the workspace is, once each time the server begins to refuse more.
+    fn look_for_room(&mut self) {
+        let is_full = refusal(&self.shared.view.borrow()) == Some(Code::QuotaExceeded);
+        let was_full = std::mem::replace(&mut self.is_full, is_full);
+        if let (true, Some(token)) = (is_full && !was_full, &self.token) {
+            let (http, workspace, token) = (self.http.clone(), self.workspace, token.token.clone());
+            self.requests.spawn(async move { Done::Room(http.workspace(workspace, &token).await) });
+        }
     }
 
     fn until_wake(&self) -> Duration {
@@ -215,10 +244,12 @@ impl Worker {
                 Err(_) => std::future::pending().await,
             },
         };
+        self.goes_on();
         let mut outputs = VecDeque::from(outputs);
         while let Some(output) = outputs.pop_front() {
             self.carry_out(output);
         }
+        self.look_for_room();
         Ok(())
     }
 
@@ -319,6 +350,16 @@ impl Worker {
             Done::Renewed(Err(error)) => {
                 tracing::debug!(%error, "the token was not renewed");
                 self.renew_later();
+                Ok(())
+            }
+            Done::Room(Ok(workspace)) => {
+                *self.shared.room.lock() = Some(Room::new(workspace.bytes, workspace.quota_bytes));
+                self.shared.view.send_modify(|_| {});
+                Ok(())
+            }
+            Done::Room(Err(error)) => {
+                tracing::debug!(%error, "the server did not say how full the workspace is");
+                self.is_full = false; // asked again at the next refusal
                 Ok(())
             }
             Done::Connected(Err(error)) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use roost_shared::roster::Scope;
-use roost_shared::{Code, DeviceId, DocumentId, WorkspaceId};
+use roost_shared::{Code, DeviceId, DocumentId, Fault, WorkspaceId};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::collection::{Collection, Hooks, Record, Told};
 use crate::document::Document;
 use crate::error::Error;
+use crate::held::{Held, Room, kept};
 use crate::listener::Listener;
 use crate::presence::Presence;
 use crate::replica::{Output, Replica};
@@ -62,13 +63,18 @@ pub struct Status {
     pub tail: Option<u64>,
     /// Sealed envelopes on their way.
     pub outbox: usize,
-    /// Why the server takes nothing of the outbox for now: the workspace is full ([`Code::QuotaExceeded`]), the server's disk
-    /// is, or an envelope is too large. Edits are kept and tried again; reading and changes of who is in go on.
-    pub held: Option<Code>,
     /// Whether everything on this device is durable on the server.
     pub on_server: bool,
     /// Whether everything on the server is here and verified, whatever waits here to be sent.
     pub caught_up: bool,
+    /// Documents with edits that are kept from the server, and why: by their size, a full workspace, a refusal, a newer app, a
+    /// full disk. They are tried again; what is on its way stands in `outbox`.
+    pub held: Vec<Held>,
+    /// Nothing more happens by itself: everything but what `held` names is on the server, and everything there is here.
+    pub settled: bool,
+    /// What the machine this device runs on is in the way of, for the local store: a full disk, say. Nothing that was saved is
+    /// harmed, and it is tried again every two seconds.
+    pub fault: Option<Fault>,
     /// Whether, besides, everything on the server is here.
     pub synced: bool,
     /// How many other devices are in the workspace.
@@ -96,15 +102,19 @@ pub struct Status {
     pub asking: bool,
     /// Why the server does not let this device in: what it said last, once it had been brought what it may have lost.
     pub blocked: Option<Code>,
-    /// What last went wrong on the way to the server.
+    /// What last went wrong: in the local store, or on the way to the server.
     pub trouble: Option<String>,
 }
 
 impl Status {
     /// The status of a replica, but for the trouble on the way to the server.
-    fn of(replica: &mut Replica) -> Self {
+    fn of(replica: &mut Replica, fault: Option<Fault>, room: Option<Room>) -> Self {
         let (view, idle) = (replica.view(), !replica.has_work());
+        let kept = kept(replica, &view, fault, room);
         let status = Self {
+            held: kept.held,
+            settled: kept.is_settled,
+            fault,
             contradicted: replica.contradicted().unwrap_or_default(),
             quarantined: replica.store().quarantined().unwrap_or(0),
             behind: replica.behind().unwrap_or(None),
@@ -121,10 +131,11 @@ impl Status {
         self.cursor = view.cursor.0;
         self.tail = view.tail.map(|tail| tail.0);
         self.outbox = view.outbox;
-        self.held = view.held;
         self.caught_up = view.caught_up;
-        self.on_server = view.outbox == 0 && !view.edited && idle;
-        self.synced = view.synced && idle;
+        let none_held = self.held.is_empty();
+        self.on_server = view.outbox == 0 && !view.edited && idle && none_held;
+        self.synced = view.synced && idle && none_held;
+        self.settled &= idle;
         self.others = view.others;
         self.seen_by = view.seen_by;
         self.diverged = view.diverged;
@@ -166,7 +177,7 @@ impl Drop for Inside {
 impl Workspace {
     pub(crate) fn start(mut replica: Replica, http: Http, clock: Arc<dyn Clock>) -> Self {
         let (workspace, device) = (replica.identity().workspace, replica.device().device_id());
-        let status = Status::of(&mut replica);
+        let status = Status::of(&mut replica, None, None);
         let shared = Arc::new(Shared {
             view: watch::Sender::new(replica.view()),
             replica: Mutex::new(replica),
@@ -178,6 +189,8 @@ impl Workspace {
             closed: watch::Sender::new(false),
             trouble: Mutex::new(None),
             status: Mutex::new(status),
+            stopped: Mutex::new(None),
+            room: Mutex::new(None),
         });
         let (commands, waiting) = mpsc::channel(COMMANDS_MAX);
         let worker = tokio::spawn(Worker::new(Arc::clone(&shared), waiting, http.clone()).run());
@@ -299,10 +312,18 @@ impl Workspace {
 
     fn look_up(&self, replica: &mut Replica) -> Status {
         let shared = &self.inner.shared;
-        let mut status = Status::of(replica);
-        status.trouble = shared.trouble.lock().as_ref().map(TransportError::while_syncing);
+        let (stopped, room) = (shared.stopped.lock().clone(), *shared.room.lock());
+        let mut status = Status::of(replica, stopped.as_ref().and_then(|stopped| stopped.fault), room);
+        status.synced &= stopped.is_none();
+        let trouble = shared.trouble.lock().as_ref().map(TransportError::while_syncing);
+        status.trouble = stopped.map(|stopped| stopped.what).or(trouble);
         shared.status.lock().clone_from(&status);
         status
+    }
+
+    /// Whether an edit could be saved now; else what the machine is in the way of, such as a full disk.
+    pub fn check_writes(&self) -> Result<(), Error> {
+        Ok(self.with(Replica::check_writes)?)
     }
 
     /// Changes each time [`Workspace::status`] may have.

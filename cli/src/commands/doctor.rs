@@ -29,7 +29,7 @@ fn look(workspace: &Workspace, output: &Output) -> Result<(), Failure> {
         unreadable += usize::from(digest.is_err());
         lines.push(format!("{shown}: {state}{}", schema_of(object)));
     }
-    let (status, late) = (workspace.status(), workspace.late_edits()?);
+    let (status, late, writes) = (workspace.status(), workspace.late_edits()?, workspace.check_writes());
     let is_well = unreadable == 0 && status.quarantined == 0 && !status.diverged && status.contradicted.is_empty();
     let object = json!({
         "workspace": workspace.id(),
@@ -38,15 +38,19 @@ fn look(workspace: &Workspace, output: &Output) -> Result<(), Failure> {
         "late_edits": late.len(),
         "diverged": status.diverged,
         "contradicted": status.contradicted,
+        "writes": writes.as_ref().map_or_else(roost::Error::code, |_| "ok"),
         "well": is_well,
     });
     lines.push(format!("{} put aside, {} edits missed a rewrite", status.quarantined, late.len()));
     if status.quarantined > 0 {
         lines.push(put_aside(status.quarantined));
     }
+    if let Err(error) = &writes {
+        lines.push(format!("nothing can be saved now: {error}"));
+    }
     output.print(&object, lines);
     if is_well {
-        return Ok(());
+        return Ok(writes?);
     }
     let what =
         "not everything is in order: see above; what was put aside is kept in the file, do not delete this folder";

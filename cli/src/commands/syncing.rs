@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roost::{DeviceInfo, Status, Workspace};
+use roost::{DeviceInfo, Fault, Status, Workspace};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::devices::{object_of, seen_of};
 use super::documents::{schema_of, shown, with_schemas};
 use super::online;
-use super::verdict::{is_known, judge, reach};
+use super::verdict::{held_lines, held_objects, is_known, judge, reach};
 use crate::args::Cli;
 use crate::output::{Failure, Output};
 
@@ -24,7 +24,7 @@ pub async fn sync(cli: &Cli, output: &Output, wait: Duration, watch: bool) -> Re
             return follow(workspace, output, started).await;
         }
         let reached = reach(workspace, wait).await;
-        report(output, &workspace.status(), started);
+        report(workspace, output, &workspace.status(), started);
         reached
     });
     done.await
@@ -41,8 +41,10 @@ async fn follow(workspace: &Workspace, output: &Output, started: Instant) -> Res
         views.borrow_and_update();
         let status = workspace.status();
         let told = (status.cursor, status.tail, status.outbox, status.online, status.synced);
-        if last.replace(told) != Some(told) {
-            report(output, &status, started);
+        let told = Some((told, status.fault, status.held.clone()));
+        if last != told {
+            last = told;
+            report(workspace, output, &status, started);
         }
         tokio::select! {
             changed = views.changed() => if changed.is_err() {
@@ -54,7 +56,7 @@ async fn follow(workspace: &Workspace, output: &Output, started: Instant) -> Res
     }
 }
 
-fn report(output: &Output, status: &Status, started: Instant) {
+fn report(workspace: &Workspace, output: &Output, status: &Status, started: Instant) {
     let seconds = started.elapsed().as_secs_f64();
     let object = json!({
         "cursor": status.cursor,
@@ -63,8 +65,13 @@ fn report(output: &Output, status: &Status, started: Instant) {
         "seconds": seconds,
         "online": status.online,
         "synced": status.synced,
+        "held": held_objects(workspace, status),
+        "fault": status.fault.map(Fault::code),
     });
-    output.print(&object, [line_of(status)]);
+    let mut lines = vec![line_of(status)];
+    lines.extend(held_lines(workspace, status));
+    lines.extend(status.fault.map(|_| status.trouble.clone().unwrap_or_default()));
+    output.print(&object, lines);
 }
 
 fn line_of(status: &Status) -> String {
@@ -112,6 +119,8 @@ fn show(workspace: &Workspace, output: &Output) -> Result<(), Failure> {
         "tail": status.tail,
         "outbox": status.outbox,
         "on_server": status.on_server,
+        "held": held_objects(workspace, &status),
+        "fault": status.fault.map(Fault::code),
         "others": status.others,
         "seen_by": status.seen_by,
         "contradicted": status.contradicted,
@@ -125,6 +134,7 @@ fn show(workspace: &Workspace, output: &Output) -> Result<(), Failure> {
         "devices": named().map(object_of).collect::<Vec<Value>>(),
     });
     let mut lines = vec![format!("workspace {id} on {server}"), line_of(&status), format!("compare code {code}")];
+    lines.extend(held_lines(workspace, &status));
     lines.extend(named().map(device_line));
     let shown = shown(&documents).into_iter().zip(&listed);
     lines.extend(shown.map(|(name, document)| format!("document {name}{}", schema_of(document))));

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use roost::{Code, Error, Status, Workspace};
+use roost::{Code, Error, Held, HeldReason, Plain, Status, Workspace};
+use serde_json::{Value, json};
 
 use crate::output::Failure;
 
 /// Waits until the workspace is synced, and says why if it does not come to that.
 pub async fn reach(workspace: &Workspace, wait: Duration) -> Result<(), Failure> {
-    let is_over = |status: &Status| status.synced || status.blocked.is_some() || status.diverged;
+    let is_over = |status: &Status| {
+        let needs_a_person = status.fault.is_some_and(|fault| !fault.is_passing())
+            || status.held.iter().any(|held| matches!(held.reason, HeldReason::Quota { room: Some(_) }));
+        status.synced || status.settled || status.blocked.is_some() || status.diverged || needs_a_person
+    };
     match workspace.wait_until(wait, is_over).await {
         Ok(()) => judge(workspace),
         Err(Error::TimedOut) => Err(late(workspace)),
@@ -18,7 +23,7 @@ pub async fn reach(workspace: &Workspace, wait: Duration) -> Result<(), Failure>
 
 /// Whether a look at the server has come to something, if only to that it cannot be reached.
 pub fn is_known(status: &Status) -> bool {
-    let is_held = status.caught_up && status.held.is_some();
+    let is_held = status.caught_up && !status.held.is_empty();
     status.synced || is_held || status.blocked.is_some() || status.trouble.is_some() && !status.asking
 }
 
@@ -27,6 +32,13 @@ pub fn late(workspace: &Workspace) -> Failure {
     let status = workspace.status();
     if let Some(code) = status.blocked {
         return kept_out(workspace, &status, code);
+    }
+    if let Some(failure) = stopped(&status) {
+        return failure;
+    }
+    let of_the_server = |held: &&Held| !matches!(held.reason, HeldReason::Offline);
+    if let Some(first) = status.held.iter().find(of_the_server) {
+        return Failure::temporary(kept_back(workspace, &status, first)).coded(first.reason.code());
     }
     let why = status.trouble.unwrap_or_else(|| "the server has not taken everything yet".to_owned());
     Failure::temporary(format!("not synced in time ({why}); everything is safe here"))
@@ -38,6 +50,9 @@ pub fn judge(workspace: &Workspace) -> Result<(), Failure> {
     if let Some(code) = status.blocked {
         return Err(kept_out(workspace, &status, code));
     }
+    if let Some(failure) = stopped(&status) {
+        return Err(failure);
+    }
     if status.diverged {
         let what =
             "the server contradicted itself: sync has stopped and the evidence is kept; do not delete this folder";
@@ -47,10 +62,75 @@ pub fn judge(workspace: &Workspace) -> Result<(), Failure> {
         let what = "another device has read another log than this one: if the server was restored, this ends when that device is back; else compare the codes of roost status on both, and do not trust the server if they differ";
         return Err(Failure::attention("contradicted", what));
     }
+    if let Some(first) = status.held.iter().find(|held| held.reason.is_final()) {
+        let what = kept_back(workspace, &status, first);
+        return Err(match first.reason {
+            HeldReason::ReadOnly => Failure::refused(Code::NotAllowed, what),
+            _ => Failure::attention(first.reason.code(), what),
+        });
+    }
     if status.quarantined > 0 {
         return Err(Failure::attention("quarantined", put_aside(status.quarantined)));
     }
     Ok(())
+}
+
+/// The local store cannot do its work: what is in the way, and what to do.
+fn stopped(status: &Status) -> Option<Failure> {
+    let fault = status.fault?;
+    let what = status.trouble.clone().unwrap_or_else(|| fault.to_string());
+    Some(Failure::of_fault(fault, format!("not synced: {what}")))
+}
+
+/// How many documents are kept from the server, and why the first of them is.
+fn kept_back(workspace: &Workspace, status: &Status, first: &Held) -> String {
+    let others = match status.held.len() {
+        0 | 1 => String::new(),
+        2 => "; so is 1 other document: see roost status".to_owned(),
+        count => format!("; so are {} other documents: see roost status", count - 1),
+    };
+    let name = name_of(workspace, first);
+    format!("edits of {name} are kept from the server: {}{others}; everything is safe here", first.reason)
+}
+
+/// What each document that is kept from the server is called, and why it is.
+pub fn held_lines(workspace: &Workspace, status: &Status) -> Vec<String> {
+    let line = |held: &Held| format!("{} is kept from the server: {}", name_of(workspace, held), held.reason);
+    status.held.iter().map(line).collect()
+}
+
+/// The same as JSON.
+pub fn held_objects(workspace: &Workspace, status: &Status) -> Vec<Value> {
+    let object = |held: &Held| {
+        let mut object = json!({
+            "document": held.document,
+            "name": listed(workspace, held),
+            "reason": held.reason.code(),
+        });
+        match &held.reason {
+            HeldReason::Quota { room: Some(room) } => {
+                object["bytes"] = json!(room.bytes);
+                object["quota_bytes"] = json!(room.quota_bytes);
+            }
+            HeldReason::Behind { needs } => object["needs"] = json!(needs),
+            _ => {}
+        }
+        object
+    };
+    status.held.iter().map(object).collect()
+}
+
+/// The list of documents is a document, too, and has no name.
+fn name_of(workspace: &Workspace, held: &Held) -> String {
+    match listed(workspace, held) {
+        Some(name) => format!("document {}", Plain(&name)),
+        None => "the list of documents".to_owned(),
+    }
+}
+
+fn listed(workspace: &Workspace, held: &Held) -> Option<String> {
+    let documents = workspace.documents().unwrap_or_default();
+    documents.into_iter().find(|(id, _)| *id == held.document).map(|(_, name)| name)
 }
 
 /// How many entries were put aside, and what to do about them.

@@ -5,7 +5,7 @@ use roost_shared::DocumentId;
 
 use super::contain::{Broken, OpenDocument, Refusal, contained};
 use super::{EditError, Replica};
-use crate::store::{DocumentRow, Risk, StoreError};
+use crate::store::{DocumentRow, Risk, StoreError, where_possible};
 
 /// Documents that are held in memory.
 const OPEN_MAX: usize = 32;
@@ -88,16 +88,13 @@ impl Replica {
         if deaths > 0 {
             tracing::warn!(document = %id, "it loads again");
         }
-        self.store.safe(risk)?;
+        where_possible(self.store.safe(risk))?;
         Ok(open)
     }
 
     /// A full disk keeps nobody from reading.
     fn risk(&mut self, risk: Risk) -> Result<(), StoreError> {
-        match self.store.risk(&[risk]) {
-            Err(StoreError::Full) => Ok(()),
-            done => done,
-        }
+        where_possible(self.store.risk(&[risk]))
     }
 
     /// What is saved does not load as a whole: the snapshot, then change by change. One that fails stays behind.
@@ -127,16 +124,16 @@ impl Replica {
                     filled(&snapshot, &good)?
                 }
             };
-            self.store.safe(risk)?;
+            where_possible(self.store.safe(risk))?;
         }
         tracing::error!(document = %id, "{} of {} saved changes do not load: they are kept in the file", bad.len(), row.changes.len());
-        self.store.leave_out(&bad)?;
         open.saved = open.loro.oplog_vv();
+        where_possible(self.store.leave_out(&bad))?;
         // What is left is saved as one, lest it be the sum of them that does not load.
         self.keep(id, open);
         match self.snapshot(id) {
             Ok(()) => self.open.remove(&id).ok_or_else(not_open),
-            Err(EditError::Store(error)) => Err(error.into()),
+            Err(EditError::Store(error)) if error.fault().is_none() => Err(error.into()),
             Err(_) => filled(&snapshot, &good),
         }
     }

@@ -146,6 +146,11 @@ impl Replica {
         self.store.set_paused(paused)
     }
 
+    /// Whether an edit could be saved now.
+    pub fn check_writes(&mut self) -> Result<(), StoreError> {
+        self.store.check_writes()
+    }
+
     /// Where the workspace is kept from the next opening on.
     pub fn set_server(&mut self, server: &str) -> Result<(), StoreError> {
         self.store.set_server(server)

@@ -10,6 +10,7 @@ mod contain;
 mod digest;
 mod documents;
 mod edit;
+mod held;
 mod history;
 mod load;
 mod made_again;
@@ -47,12 +48,13 @@ pub use self::output::Output;
 pub use self::presence::PresenceTooLarge;
 pub(crate) use self::undo::without_schema;
 use crate::clock::Clock;
+use crate::held::HeldReason;
 use crate::keys::KeyPair;
 use crate::keys::link::Invite;
 use crate::keys::ring::KeyRing;
 use crate::presence::Presences;
 use crate::schema::{Progress, Schema};
-use crate::store::{Identity, Store, StoreError};
+use crate::store::{Identity, Store, StoreError, where_possible};
 use crate::sync::{Chain, Event, Machine, Notice, SealAt, Step, SyncReport, View, Write};
 
 /// Work that the replica does by itself, a piece at a time.
@@ -82,6 +84,8 @@ pub struct Replica {
     schema: Schema,
     /// Names of documents, as far as they were asked for.
     names: HashMap<DocumentId, String>,
+    /// Documents that could not be sealed when that was tried last, and why.
+    left: BTreeMap<DocumentId, HeldReason>,
     /// Documents that wait for the tail of the log to be rewritten.
     rewrites: BTreeSet<DocumentId>,
     /// The one whose rewrite is on its way.
@@ -134,6 +138,7 @@ impl Replica {
             changed: Vec::new(),
             schema,
             names: HashMap::new(),
+            left: BTreeMap::new(),
             rewrites: BTreeSet::new(),
             rewriting: None,
             undo_pause_ms: 0,
@@ -146,10 +151,15 @@ impl Replica {
             is_running: false,
             is_broken: false,
         };
-        replica.store.count_deaths()?;
-        replica.migrate(watch)?;
+        where_possible(replica.store.count_deaths())?;
+        let is_newer = replica.store.migrated()? < replica.schema.number();
+        match replica.migrate(watch) {
+            // What came since the last opening stays due; all can be read.
+            Err(OpenError::Store(error)) if !is_newer && error.fault().is_some() => {}
+            migrated => migrated?,
+        }
         // What was verified before and not yet merged.
-        replica.store.look_again()?;
+        where_possible(replica.store.look_again())?;
         replica.work.push_back(Work::Merge);
         Ok(Some(replica))
     }

@@ -7,6 +7,7 @@ use roost_shared::{DocumentId, Header, Kind};
 
 use super::contain::Refusal;
 use super::{EditError, Replica};
+use crate::held::HeldReason;
 use crate::keys::{EpochKey, seal};
 use crate::schema::gate;
 use crate::store::{SealedRow, StoreError};
@@ -33,7 +34,7 @@ enum Exported {
     /// The log has it all.
     Nothing,
     /// It cannot be exported now; it is safe here.
-    Left,
+    Left(HeldReason),
 }
 
 impl Replica {
@@ -41,14 +42,19 @@ impl Replica {
     /// The second value says whether there are edits that cannot be sealed now.
     pub(super) fn seal(&mut self, at: SealAt) -> Result<(Vec<OutboxRow>, bool), StoreError> {
         let edited = self.store.edited_documents()?;
-        let Some(key) = self.ring.get(at.epoch).cloned() else { return Ok((Vec::new(), !edited.is_empty())) };
-        let (mut sealed, mut bytes, mut left) = (Vec::new(), 0, false);
+        let Some(key) = self.ring.get(at.epoch).cloned() else {
+            let is_left = !edited.is_empty();
+            self.left = edited.into_iter().map(|document| (document, HeldReason::NoKey)).collect();
+            return Ok((Vec::new(), is_left));
+        };
+        self.left.clear();
+        let (mut sealed, mut bytes) = (Vec::new(), 0);
         for document in edited {
             let export = match self.export(document)? {
                 Exported::Blob(export) => export,
                 Exported::Nothing => continue,
-                Exported::Left => {
-                    left = true;
+                Exported::Left(reason) => {
+                    self.left.insert(document, reason);
                     continue;
                 }
             };
@@ -61,12 +67,14 @@ impl Replica {
         if bytes > 0 {
             self.store.seal(&sealed)?;
         }
-        Ok((sealed.into_iter().map(|sealed| sealed.row).collect(), left))
+        Ok((sealed.into_iter().map(|sealed| sealed.row).collect(), !self.left.is_empty()))
     }
 
     fn export(&mut self, document: DocumentId) -> Result<Exported, StoreError> {
-        if !self.schema.reads(self.store.document_schema(document)?.reader_min) {
-            return Ok(Exported::Left); // what it writes, newer apps would have to repair: it waits for the update
+        let needs = self.store.document_schema(document)?.reader_min;
+        if !self.schema.reads(needs) {
+            // What it writes, newer apps would have to repair: it waits for the update.
+            return Ok(Exported::Left(HeldReason::Behind { needs }));
         }
         let exported = self.contain(document, |open| {
             let from = open.log_vv.clone();
@@ -88,12 +96,12 @@ impl Replica {
                 return Ok(Exported::Nothing);
             }
             Err(EditError::Store(error)) => return Err(error),
-            Err(_) => return Ok(Exported::Left), // the app is told when it opens it
+            Err(_) => return Ok(Exported::Left(HeldReason::Unreadable)), // the app is told when it opens it, too
         };
         if export.is_none() {
             tracing::error!(%document, "one value in the document is too large to sync; it is safe on this device");
         }
-        Ok(export.map_or(Exported::Left, Exported::Blob))
+        Ok(export.map_or(Exported::Left(HeldReason::ValueTooLarge), Exported::Blob))
     }
 
     pub(super) fn seal_blob(

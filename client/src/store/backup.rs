@@ -11,15 +11,31 @@ use super::{StoreError, private};
 pub(super) fn back_up(connection: &Connection, path: &Path, kind: &str, number: u32) -> Result<PathBuf, StoreError> {
     let target = path.with_extension(format!("before-{kind}-{number}.db"));
     let part = target.with_extension("part");
-    let io = |source| StoreError::Io { path: part.clone(), source };
-    if part.exists() {
-        fs::remove_file(&part).map_err(io)?;
+    let made = make(connection, path, &part).and_then(|()| {
+        fs::rename(&part, &target).map_err(|source| StoreError::of_io(&part, source))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| StoreError::of_io(folder, source))
+    });
+    if let Err(error) = made {
+        let _ = fs::remove_file(&part); // on a full disk it would take the place of what is to come
+        return Err(error);
     }
-    drop(private(&part)?);
-    connection.execute("VACUUM INTO ?1", [part.to_string_lossy()])?;
-    let unsound = |what: String| StoreError::Backup { path: part.clone(), what };
-    let copy = Connection::open_with_flags(&part, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let found: String = copy.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
+    forget_older(path, kind, &target);
+    Ok(target)
+}
+
+/// A sound copy at `part`, on the disk.
+fn make(connection: &Connection, path: &Path, part: &Path) -> Result<(), StoreError> {
+    let io = |source| StoreError::of_io(part, source);
+    if part.exists() {
+        fs::remove_file(part).map_err(io)?;
+    }
+    drop(private(part)?);
+    let failed = |error| StoreError::of_sqlite(path, error);
+    connection.execute("VACUUM INTO ?1", [part.to_string_lossy()]).map_err(failed)?;
+    let unsound = |what: String| StoreError::Backup { path: part.to_owned(), what };
+    let copy = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+    let found: String = copy.pragma_query_value(None, "integrity_check", |row| row.get(0)).map_err(failed)?;
     if found != "ok" {
         return Err(unsound(found));
     }
@@ -27,12 +43,7 @@ pub(super) fn back_up(connection: &Connection, path: &Path, kind: &str, number: 
         return Err(unsound("the copy holds other rows than the file".to_owned()));
     }
     drop(copy);
-    File::open(&part).and_then(|file| file.sync_all()).map_err(io)?;
-    fs::rename(&part, &target).map_err(io)?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io)?;
-    forget_older(path, kind, &target);
-    Ok(target)
+    File::open(part).and_then(|file| file.sync_all()).map_err(io)
 }
 
 /// How many rows each table has.

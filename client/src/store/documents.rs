@@ -230,7 +230,9 @@ impl Store {
 
     /// A key came: what waited may open now.
     pub fn look_again(&mut self) -> Result<(), StoreError> {
-        self.transaction(|transaction| transaction.execute("UPDATE inbox SET waits = 0", []).map(|_| ()))
+        self.transaction(|transaction| {
+            transaction.execute("UPDATE inbox SET waits = 0 WHERE waits <> 0", []).map(|_| ())
+        })
     }
 
     /// Entries that do not merge, and why: kept, and done with. What they hold, apps from `reader_min` on read.

@@ -109,6 +109,11 @@ impl Store {
         self.transaction(|transaction| transaction.execute("UPDATE workspace SET paused = ?1", [paused]).map(|_| ()))
     }
 
+    /// Writes as little as can be written: whether the machine lets an edit be saved.
+    pub fn check_writes(&mut self) -> Result<(), StoreError> {
+        self.transaction(|transaction| transaction.execute("UPDATE workspace SET paused = paused", []).map(|_| ()))
+    }
+
     /// Where the workspace is kept from now on.
     pub fn set_server(&mut self, server: &str) -> Result<(), StoreError> {
         self.transaction(|transaction| transaction.execute("UPDATE workspace SET server = ?1", [server]).map(|_| ()))
@@ -119,7 +124,7 @@ impl Store {
         let Some(identity) = self.identity()? else { return Ok(None) };
         let device = crate::keys::KeyPair::device(&identity.device_seed).device_id();
         let workspace = identity.workspace;
-        let loaded = self.transaction(|transaction| {
+        let loaded = self.look(|transaction| {
             let held = chain(transaction, workspace, 0)?;
             let log = load_log(transaction, workspace)?;
             let (resync, pending) = transaction.query_row("SELECT resync, pending FROM workspace", [], |row| {

@@ -4,6 +4,7 @@ mod apply;
 mod backup;
 mod conflicts;
 mod documents;
+mod error;
 mod load;
 mod outbox;
 mod quarantine;
@@ -13,12 +14,16 @@ mod risk;
 mod undo;
 mod versions;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 pub use self::conflicts::ConflictRow;
 pub use self::documents::{Change, DocumentRow, InboxRow, Merged, Signed};
+pub use self::error::StoreError;
+pub(crate) use self::error::where_possible;
 pub use self::load::Identity;
 pub use self::outbox::SealedRow;
 pub use self::quarantine::Quarantined;
@@ -27,8 +32,10 @@ pub use self::records::{RecordRow, Table};
 pub use self::risk::Risk;
 pub use self::undo::{TakenBack, Turn};
 pub use self::versions::{DocumentSchema, LateEdit};
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use roost_shared::Fault;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
+use url::Url;
 
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0001_store.sql")),
@@ -39,57 +46,6 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0006_roots.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
-
-/// What the local store could not do. Nothing saved before is harmed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Another process has the file.
-    #[error("{0} is in use by another process: close the other app or command first")]
-    Locked(PathBuf),
-    /// The file or its folder.
-    #[error("cannot open {path}: {source}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is damaged, or not one of Roost's.
-    #[error("{path} is damaged ({what}): it was left as it is; join again with a new link, or restore a copy")]
-    Corrupt {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
-    /// The file was written by a newer version.
-    #[error("{0} was written by a newer version: update the app")]
-    Newer(PathBuf),
-    /// The copy that is made before a migration is not sound.
-    #[error("the backup {path} is not sound ({what}): nothing was migrated; check the disk, and open again")]
-    Backup {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        what: String,
-    },
-    /// The disk is full.
-    #[error("the disk is full: what was saved before is safe; free some space and try again")]
-    Full,
-    /// Anything else SQLite said.
-    #[error("the local store failed: {0}")]
-    Sqlite(rusqlite::Error),
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
-            _ => Self::Sqlite(error),
-        }
-    }
-}
 
 /// When a commit of the app is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -111,37 +67,60 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the file, for this process alone.
+    /// Opens or creates the file, for this process alone. Where nothing can be written, a file that needs no writing first is
+    /// opened to be read.
     pub fn open(path: &Path, durability: Durability) -> Result<Self, StoreError> {
+        match Self::open_to_write(path, durability) {
+            Err(error) if matches!(error.fault(), Some(Fault::ReadOnly | Fault::Forbidden)) => {
+                Self::open_to_read(path, durability).ok_or(error)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_to_write(path: &Path, durability: Durability) -> Result<Self, StoreError> {
         let lock = lock(path)?;
-        // Made before SQLite does, so that it is private from its first moment.
-        private(path)?;
-        let connection = Connection::open(path)?;
-        let corrupt = |what: String| StoreError::Corrupt { path: path.to_owned(), what };
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(|error| corrupt(error.to_string()))?;
-        let found: String = connection
-            .pragma_query_value(None, "quick_check", |row| row.get(0))
-            .map_err(|error| corrupt(error.to_string()))?;
-        if found != "ok" {
-            return Err(corrupt(found));
+        let is_new = !path.exists();
+        let connected = connect(path, durability);
+        if is_new && connected.is_err() {
+            remove(path); // what was half made would stand in the way of the next try
         }
-        let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        let newest = u32::try_from(STEPS.len()).unwrap_or(u32::MAX);
-        if (1..newest).contains(&version) {
-            backup::back_up(&connection, path, "sql", newest)?;
+        Ok(Self { connection: connected?, durability, path: Some(path.to_owned()), _lock: Some(lock) })
+    }
+
+    /// None where that cannot be done as well.
+    fn open_to_read(path: &Path, durability: Durability) -> Option<Self> {
+        let lock = locked(path, File::open(path.with_extension("lock")).ok()?).ok()?;
+        // What lies there belongs into the file first; SQLite would look past it.
+        match fs::metadata(wal_of(path)) {
+            Ok(wal) if wal.len() == 0 => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Ok(_) | Err(_) => return None,
         }
-        let mut store = Self::new(connection, durability, Some(lock)).map_err(|error| match error {
-            rusqlite_migration::Error::MigrationDefinition(_) => StoreError::Newer(path.to_owned()),
-            other => corrupt(other.to_string()),
-        })?;
-        store.path = Some(path.to_owned());
-        Ok(store)
+        let mut address = Url::from_file_path(fs::canonicalize(path).ok()?).ok()?;
+        address.set_query(Some("immutable=1"));
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(address.as_str(), flags).ok()?;
+        check(&connection, path).ok()?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let is_newest = version_of(&connection).ok()? == newest();
+        is_newest.then(|| Self { connection, durability, path: Some(path.to_owned()), _lock: Some(lock) })
     }
 
     /// A store over a connection that is open, such as one in memory.
-    pub fn over(connection: Connection, durability: Durability) -> Result<Self, StoreError> {
-        Self::new(connection, durability, None)
-            .map_err(|error| StoreError::Corrupt { path: PathBuf::new(), what: error.to_string() })
+    pub fn over(mut connection: Connection, durability: Durability) -> Result<Self, StoreError> {
+        prepare(&mut connection, durability).map_err(|error| StoreError::of_migration(Path::new(""), error))?;
+        Ok(Self { connection, durability, path: None, _lock: None })
+    }
+
+    /// Takes away a store in which nothing was saved.
+    pub fn discard(self) {
+        let Self { connection, path, _lock: lock, .. } = self;
+        drop(connection);
+        if let Some(path) = &path {
+            remove(path);
+        }
+        drop(lock);
     }
 
     /// The file as SQLite would write it: a copy to look at or to keep.
@@ -154,26 +133,25 @@ impl Store {
         self.connection
     }
 
-    fn new(
-        mut connection: Connection,
-        durability: Durability,
-        lock: Option<Lock>,
-    ) -> Result<Self, rusqlite_migration::Error> {
-        connection.pragma_update(None, "synchronous", synchronous(durability))?;
-        connection.set_prepared_statement_cache_capacity(64);
-        MIGRATIONS.to_latest(&mut connection)?;
-        Ok(Self { connection, durability, path: None, _lock: lock })
-    }
-
     /// One transaction: all of `work`, or nothing.
     fn transaction<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, StoreError> {
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let done = work(&transaction)?;
-        transaction.commit()?;
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        let failed = |error| StoreError::of_sqlite(path, error);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let done = work(&transaction).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
         Ok(done)
+    }
+
+    /// What is read together, as of one moment: needs no room on the disk, and no leave to write.
+    fn look<T>(&mut self, look: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>) -> Result<T, StoreError> {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        let failed = |error| StoreError::of_sqlite(path, error);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
+        look(&transaction).map_err(failed)
     }
 
     /// The same, and on the disk before it returns, whatever the durability: what is about to leave the device must
@@ -186,6 +164,62 @@ impl Store {
         let done = self.transaction(work);
         self.connection.pragma_update(None, "synchronous", synchronous(self.durability))?;
         done
+    }
+}
+
+/// The file, checked and brought to the newest form.
+fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
+    // One process has the file: SQLite then keeps the index of its log in memory, and needs no room for it on the disk.
+    const VFS: &str = "unix-excl";
+    // A path is a path, also one that reads like an address.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |error| StoreError::of_sqlite(path, error);
+    // Made before SQLite does, so that it is private from its first moment.
+    private(path)?;
+    let mut connection = Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(failed)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    check(&connection, path)?;
+    if (1..newest()).contains(&version_of(&connection).map_err(failed)?) {
+        backup::back_up(&connection, path, "sql", newest())?;
+    }
+    prepare(&mut connection, durability).map_err(|error| StoreError::of_migration(path, error))?;
+    Ok(connection)
+}
+
+/// SQLite's own check.
+fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found: String = connection
+        .pragma_query_value(None, "quick_check", |row| row.get(0))
+        .map_err(|error| StoreError::of_sqlite(path, error))?;
+    if found == "ok" { Ok(()) } else { Err(StoreError::Corrupt { path: path.to_owned(), what: found }) }
+}
+
+fn prepare(connection: &mut Connection, durability: Durability) -> Result<(), rusqlite_migration::Error> {
+    connection.pragma_update(None, "synchronous", synchronous(durability))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    MIGRATIONS.to_latest(connection)
+}
+
+fn version_of(connection: &Connection) -> Result<u32, rusqlite::Error> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn newest() -> u32 {
+    u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
+}
+
+/// Where SQLite keeps what was committed last.
+fn wal_of(path: &Path) -> PathBuf {
+    let mut wal = OsString::from(path);
+    wal.push("-wal");
+    PathBuf::from(wal)
+}
+
+/// Takes away a file in which nothing was saved; one that cannot be taken away is in nobody's way.
+fn remove(path: &Path) {
+    let wal = wal_of(path);
+    for path in [path, wal.as_path()] {
+        let _ = fs::remove_file(path);
     }
 }
 
@@ -207,12 +241,14 @@ impl Drop for Lock {
 }
 
 fn lock(path: &Path) -> Result<Lock, StoreError> {
-    let path = path.with_extension("lock");
-    let file = private(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock(file)),
+    locked(path, private(&path.with_extension("lock"))?)
+}
+
+fn locked(path: &Path, lock: File) -> Result<Lock, StoreError> {
+    match lock.try_lock() {
+        Ok(()) => Ok(Lock(lock)),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.with_extension("db"))),
-        Err(TryLockError::Error(source)) => Err(StoreError::Io { path, source }),
+        Err(TryLockError::Error(source)) => Err(StoreError::of_io(path, source)),
     }
 }
 
@@ -225,7 +261,7 @@ fn private(path: &Path) -> Result<File, StoreError> {
         .write(true)
         .mode(0o600)
         .open(path)
-        .map_err(|source| StoreError::Io { path: path.to_owned(), source })
+        .map_err(|source| StoreError::of_io(path, source))
 }
 
 /// SQLite's integers are signed; nothing here comes near the sign.

@@ -1,6 +1,7 @@
 //! Sealed rows, on the disk before a byte of them leaves.
 
 use loro::VersionVector;
+use roost_shared::DocumentId;
 use rusqlite::params;
 
 use super::{Store, StoreError, int};
@@ -34,5 +35,12 @@ impl Store {
             }
             Ok(())
         })
+    }
+
+    /// Documents of which something sealed is on its way.
+    pub fn sealed_documents(&self) -> Result<Vec<DocumentId>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT DISTINCT document FROM outbox")?;
+        let documents = statement.query_map([], |row| row.get(0).map(DocumentId))?.collect::<Result<_, _>>()?;
+        Ok(documents)
     }
 }

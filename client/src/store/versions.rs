@@ -109,7 +109,8 @@ impl Store {
     /// No step up to this version concerns these documents.
     pub fn not_concerned(&mut self, documents: &[DocumentId], version: u32) -> Result<(), StoreError> {
         self.transaction(|transaction| {
-            let mut statement = transaction.prepare_cached("UPDATE document SET migrated = ?2 WHERE id = ?1")?;
+            let mut statement =
+                transaction.prepare_cached("UPDATE document SET migrated = ?2 WHERE id = ?1 AND migrated <> ?2")?;
             documents.iter().try_for_each(|id| statement.execute(params![id.0, version]).map(|_| ()))
         })
     }

@@ -227,7 +227,7 @@ pub enum Notice {
     /// All is the same here and there: what that brought.
     SyncFinished(SyncReport),
     /// The disk is full for what sync wants to save: nothing saved is harmed, and it is tried again every two seconds. An
-    /// app's own edit answers [`crate::store::StoreError::Full`] itself.
+    /// app's own edit answers [`crate::Fault::Full`] itself.
     StorageFull,
     /// Everything the server has is here and verified; it is merged next, which the documents' own changes tell.
     CaughtUp {

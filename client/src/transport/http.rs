@@ -9,7 +9,7 @@ use roost_shared::proof::Challenge;
 use roost_shared::roster::Record;
 use roost_shared::wire::http::{
     AskSession, Base64, Chain, CreateWorkspace, IssueToken, IssuedToken, LogIs, PostRecord, Problem, ProposeLog,
-    RecordIs, Recover, Redeem, Redeemed, TokenInfo, TokenIs, TokensAre,
+    RecordIs, Recover, Redeem, Redeemed, TokenInfo, TokenIs, TokensAre, WorkspaceIs,
 };
 use roost_shared::{Code, LogId, WorkspaceId};
 use serde::Serialize;
@@ -99,6 +99,12 @@ impl Http {
         let request = self.post(&format!("/v1/workspaces/{}/roster", record.workspace));
         let body = PostRecord { record: Base64(record.as_bytes().to_vec()) };
         json(send(request, &body).await?).await
+    }
+
+    /// How the workspace stands.
+    pub async fn workspace(&self, workspace: WorkspaceId, token: &str) -> Answer<WorkspaceIs> {
+        let request = self.client.get(format!("{}/v1/workspaces/{workspace}", self.server)).bearer_auth(token);
+        json(request.send().await.map_err(unreachable)?).await
     }
 
     /// The roster chain.

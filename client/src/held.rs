@@ -1,0 +1,239 @@
+//! What keeps edits of this device from the server: said of each document, with the numbers.
+
+use std::fmt;
+
+use roost_shared::limits::VALUE_MAX;
+use roost_shared::{Code, DocumentId, Fault};
+
+use crate::replica::Replica;
+use crate::sync::View;
+
+/// A document with edits that are kept from the server, and why. The edits are safe on this device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Held {
+    /// The document.
+    pub document: DocumentId,
+    /// Why.
+    pub reason: HeldReason,
+}
+
+/// How full a workspace is, as its server says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Room {
+    /// Bytes that are stored.
+    pub bytes: u64,
+    /// How many may be.
+    pub quota_bytes: u64,
+}
+
+impl Room {
+    pub(crate) const fn new(bytes: u64, quota_bytes: u64) -> Self {
+        Self { bytes, quota_bytes }
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, name) = if self.quota_bytes < 10_000_000 { (1_000, "KB") } else { (1_000_000, "MB") };
+        write!(f, "{} of {} {name}", grouped(self.bytes / unit), grouped(self.quota_bytes / unit))
+    }
+}
+
+/// What keeps edits from the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HeldReason {
+    /// One value in the document is larger than an update may be.
+    ValueTooLarge,
+    /// A newer app rewrote the document.
+    Behind {
+        /// The schema version that reads it.
+        needs: u32,
+    },
+    /// The document does not load.
+    Unreadable,
+    /// This device may only read, or was sent away.
+    ReadOnly,
+    /// The key to seal with is not here yet.
+    NoKey,
+    /// The workspace is full.
+    Quota {
+        /// How full; None until the server has said.
+        room: Option<Room>,
+    },
+    /// The server refuses.
+    Refused(Code),
+    /// The server contradicted itself.
+    Diverged,
+    /// The machine this device runs on does not let the local store do its work.
+    Machine(Fault),
+    /// The server is not reached.
+    Offline,
+}
+
+impl HeldReason {
+    /// A stable name.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::ValueTooLarge => "value_too_large",
+            Self::Behind { .. } => "behind_schema",
+            Self::Unreadable => "document_unreadable",
+            Self::ReadOnly => Code::NotAllowed.as_str(),
+            Self::NoKey => "no_key",
+            Self::Quota { .. } => Code::QuotaExceeded.as_str(),
+            Self::Refused(code) => code.as_str(),
+            Self::Diverged => "diverged",
+            Self::Machine(fault) => fault.code(),
+            Self::Offline => "unreachable",
+        }
+    }
+
+    /// Whether it stays until somebody does something about it. All else is tried again by itself.
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::ValueTooLarge
+            | Self::Behind { .. }
+            | Self::Unreadable
+            | Self::ReadOnly
+            | Self::Quota { .. }
+            | Self::Diverged => true,
+            Self::Refused(code) => !code.is_retryable(),
+            Self::Machine(fault) => !fault.is_passing(),
+            Self::NoKey | Self::Offline => false,
+        }
+    }
+}
+
+impl fmt::Display for HeldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ValueTooLarge => {
+                write!(
+                    f,
+                    "one value in it is larger than {} bytes: make it smaller, or split it",
+                    grouped(VALUE_MAX as u64)
+                )
+            }
+            Self::Behind { needs } => {
+                write!(f, "a newer version of the app rewrote it (schema {needs}): update the app")
+            }
+            Self::Unreadable => f.write_str("it does not load: a newer version of the app may read it"),
+            Self::ReadOnly => {
+                f.write_str("this device may only read this workspace, or is no longer in it: ask its owner")
+            }
+            Self::NoKey => f.write_str("the key to seal it with is not here yet: another device has to come online"),
+            Self::Quota { room: None } => f.write_str("the workspace is full: raise the server's --quota-bytes"),
+            Self::Quota { room: Some(room) } => {
+                write!(f, "the workspace is full: {room}: raise the server's --quota-bytes")
+            }
+            Self::Refused(code) => f.write_str(code.advice()),
+            Self::Diverged => f.write_str("the server contradicted itself: sync has stopped"),
+            Self::Machine(fault) => f.write_str(fault.advice()),
+            Self::Offline => f.write_str("the server is not reached"),
+        }
+    }
+}
+
+/// What is kept from the server, and why.
+pub(crate) struct Kept {
+    pub(crate) held: Vec<Held>,
+    /// Whether it is all that is left to do, and none of it goes on by itself.
+    pub(crate) is_settled: bool,
+}
+
+/// Asks the store only where something may be unsent.
+pub(crate) fn kept(replica: &mut Replica, view: &View, fault: Option<Fault>, room: Option<Room>) -> Kept {
+    let unsent = replica.unsent(view).unwrap_or_default();
+    let of_all = of_all(view, fault, room);
+    let count = unsent.len();
+    let held: Vec<Held> = unsent
+        .into_iter()
+        .filter_map(|(document, reason)| Some(Held { document, reason: reason.or_else(|| of_all.clone())? }))
+        .collect();
+    let is_caught_up = view.caught_up && !replica.has_work();
+    let is_final = held.iter().all(|held| held.reason.is_final());
+    Kept { is_settled: is_caught_up && count > 0 && held.len() == count && is_final, held }
+}
+
+/// What keeps every edit from the server.
+fn of_all(view: &View, fault: Option<Fault>, room: Option<Room>) -> Option<HeldReason> {
+    if let Some(fault) = fault {
+        return Some(HeldReason::Machine(fault));
+    }
+    if view.diverged {
+        return Some(HeldReason::Diverged);
+    }
+    match refusal(view) {
+        Some(Code::QuotaExceeded) => Some(HeldReason::Quota { room }),
+        Some(code) => Some(HeldReason::Refused(code)),
+        None => (!view.online).then_some(HeldReason::Offline),
+    }
+}
+
+/// Why the server takes nothing.
+pub(crate) fn refusal(view: &View) -> Option<Code> {
+    view.blocked.or(view.held)
+}
+
+/// A number with a comma before each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_by_people() {
+        assert_eq!([7, 999, 1_000, 1_234_567].map(grouped), ["7", "999", "1,000", "1,234,567"]);
+        let full = HeldReason::Quota { room: Some(Room::new(1_073_700_000, 1 << 30)) }.to_string();
+        assert!(full.contains("full: 1,073 of 1,073 MB"), "{full}");
+        assert_eq!(Room::new(65_000, 70_000).to_string(), "65 of 70 KB");
+    }
+
+    fn view() -> View {
+        View {
+            online: true,
+            cursor: roost_shared::Cursor(3),
+            tail: Some(roost_shared::Cursor(3)),
+            outbox: 0,
+            held: None,
+            edited: false,
+            caught_up: true,
+            synced: false,
+            others: 0,
+            seen_by: 0,
+            diverged: false,
+            forked: false,
+            asking: false,
+            blocked: None,
+        }
+    }
+
+    #[test]
+    fn what_keeps_everything_back_is_told_in_order_of_what_goes_first() {
+        assert_eq!(of_all(&view(), None, None), None, "it is under way");
+        let offline = View { online: false, ..view() };
+        assert_eq!(of_all(&offline, None, None), Some(HeldReason::Offline));
+        assert_eq!(of_all(&offline, Some(Fault::Full), None), Some(HeldReason::Machine(Fault::Full)));
+        let kept_out = View { held: Some(Code::StorageFull), ..view() };
+        let reason = of_all(&kept_out, None, None).unwrap();
+        assert_eq!((reason.code(), reason.is_final()), ("storage_full", false));
+        let diverged = View { diverged: true, ..kept_out };
+        assert_eq!(of_all(&diverged, None, None), Some(HeldReason::Diverged));
+        let full = View { held: Some(Code::QuotaExceeded), ..view() };
+        let room = Some(Room::new(9, 10));
+        assert_eq!(of_all(&full, None, room), Some(HeldReason::Quota { room }));
+    }
+}
