@@ -10,6 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, ValueEnum};
+use roost_shared::Fault;
 use roost_shared::limits::TOKEN_LIFE_MAX_S;
 use secrecy::{SecretSlice, SecretString};
 
@@ -102,6 +103,14 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// The machine is in the way of a file of the data directory.
+    #[error("{path}: {fault}")]
+    Fault {
+        /// Which.
+        path: PathBuf,
+        /// What.
+        fault: Fault,
+    },
     /// The secret.
     #[error(
         "{path}: {problem}; remove the file to have a new one made (devices then ask for new tokens by themselves)"
@@ -140,6 +149,24 @@ pub enum ConfigError {
     /// The store.
     #[error(transparent)]
     Open(#[from] OpenError),
+}
+
+impl ConfigError {
+    fn of_io(path: &Path, source: std::io::Error) -> Self {
+        match Fault::of_io(&source) {
+            Some(fault) => Self::Fault { path: path.to_owned(), fault },
+            None => Self::Io { path: path.to_owned(), source },
+        }
+    }
+
+    /// The fault of the machine that it tells of, if it does.
+    pub const fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Fault { fault, .. } => Some(*fault),
+            Self::Open(error) => error.fault(),
+            _ => None,
+        }
+    }
 }
 
 impl Settings {
@@ -185,7 +212,7 @@ impl Settings {
 
     fn admission_key(&self) -> Result<SecretString, ConfigError> {
         let path = self.admission_key_file.as_ref().ok_or(ConfigError::AdmissionKey)?;
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Io { path: path.clone(), source })?;
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::of_io(path, source))?;
         let key = text.trim();
         if key.len() < 16 { Err(ConfigError::AdmissionKey) } else { Ok(key.to_owned().into()) }
     }
@@ -205,7 +232,7 @@ fn redacted(url: &str) -> String {
 }
 
 fn make_private_dir(path: &Path) -> Result<(), ConfigError> {
-    let failed = |source| ConfigError::Io { path: path.to_owned(), source };
+    let failed = |source| ConfigError::of_io(path, source);
     if !path.exists() {
         fs::create_dir_all(path).map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
@@ -215,14 +242,17 @@ fn make_private_dir(path: &Path) -> Result<(), ConfigError> {
 
 /// Reads the token secret, or makes it on the first start: 32 random bytes, readable by this user alone.
 fn secret(path: &Path) -> Result<SecretSlice<u8>, ConfigError> {
-    let failed = |source| ConfigError::Io { path: path.to_owned(), source };
+    let failed = |source| ConfigError::of_io(path, source);
     let wrong = |problem| ConfigError::Secret { path: path.to_owned(), problem };
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(mut file) => {
             let mut bytes = [0; SECRET_MIN];
             getrandom::fill(&mut bytes).map_err(|error| failed(error.into()))?;
-            file.write_all(URL_SAFE_NO_PAD.encode(bytes).as_bytes()).map_err(failed)?;
-            file.sync_all().map_err(failed)?;
+            let written = file.write_all(URL_SAFE_NO_PAD.encode(bytes).as_bytes()).and_then(|()| file.sync_all());
+            if let Err(error) = written {
+                let _ = fs::remove_file(path); // half a secret would stand in the way of the next start
+                return Err(failed(error));
+            }
             Ok(bytes.to_vec().into())
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

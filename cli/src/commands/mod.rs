@@ -35,7 +35,10 @@ use crate::output::{Failure, line};
 
 pub async fn serve(settings: Settings) -> Result<(), Failure> {
     let served = roost_server::run(settings, |address| line(format!("listening on http://{address}")));
-    served.await.map_err(Failure::other)
+    served.await.map_err(|error| match error.fault() {
+        Some(fault) => Failure::of_fault(fault, error),
+        None => Failure::other(error),
+    })
 }
 
 /// The data directory; `paused` for commands that work offline.

@@ -1,5 +1,6 @@
 //! One SQLite file: WAL, `synchronous=FULL`, one writer task with group commit, bounded readers.
 
+mod error;
 mod rows;
 mod seen;
 mod tokens;
@@ -7,7 +8,7 @@ mod write;
 mod writer;
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use roost_shared::hash::Hash;
@@ -21,6 +22,8 @@ use sqlx::{ConnectOptions, Connection, Row, SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use self::error::OpenError;
+use self::error::refused;
 use self::rows::array;
 use self::write::Write;
 use self::writer::Writer;
@@ -33,51 +36,11 @@ use super::{
 const WRITES_WAITING_MAX: usize = 1_024;
 /// Connections that read; each holds one page at a time.
 const READERS: u32 = 4;
+/// One process has the file: SQLite then keeps the index of its log in that process's memory, and a full disk keeps nobody
+/// from reading.
+const VFS: &str = "unix-excl";
 /// The WAL-reset fix is in it.
 const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
-
-/// The store did not open, and nothing was written.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Another server has it.
-    #[error("{0} is in use by another roost server: stop that one, or give this one a data directory of its own")]
-    Locked(PathBuf),
-    /// The file or its folder.
-    #[error("cannot open {path}: {source}")]
-    Io {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is damaged.
-    #[error("{path} fails SQLite's own check ({found}): nothing was written to it; restore the last backup")]
-    Corrupt {
-        /// Which.
-        path: PathBuf,
-        /// What the check said.
-        found: String,
-    },
-    /// The SQLite this was built with is too old.
-    #[error("SQLite {0} is older than 3.51.3, which has a fix this server relies on")]
-    Version(String),
-    /// The tables are not this server's.
-    #[error("{path}: {source}: the database was written by a newer roost, or edited by hand")]
-    Migrate {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: sqlx::migrate::MigrateError,
-    },
-    /// Anything else SQLite said.
-    #[error("{path}: {source}")]
-    Sqlite {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: sqlx::Error,
-    },
-}
 
 /// A store in one file.
 pub struct SqliteStore {
@@ -92,17 +55,17 @@ impl SqliteStore {
     /// Opens or creates the file, checks it, brings its tables up to date.
     pub async fn open(path: &Path, quota_bytes: u64) -> Result<Self, OpenError> {
         let lock = lock(path)?;
-        let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+        let failed = |source| OpenError::of_sqlx(path, source);
         if path.exists() {
             // Looked at before it is opened for writing: even the journal mode is a write.
-            let looked = check(path).await.map_err(|error| error.to_string()).and_then(|found| found);
+            let looked = check(path).await.map_err(failed)?;
             looked.map_err(|found| OpenError::Corrupt { path: path.to_owned(), found })?;
         }
         let mut connection = SqliteConnection::connect_with(&options(path)).await.map_err(failed)?;
         check_version(&mut connection).await.map_err(failed)??;
         // Not `run`: its future is not general enough to be spawned.
         let migrated = sqlx::migrate!("../migrations/sqlite").run_direct(None, &mut connection, false).await;
-        migrated.map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
+        migrated.map_err(|source| OpenError::of_migration(path, source))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .test_before_acquire(false) // a file does not hang up
@@ -128,7 +91,7 @@ impl SqliteStore {
 
 /// SQLite's own check of a file that is only read.
 async fn check(path: &Path) -> Result<Result<(), String>, sqlx::Error> {
-    let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
+    let options = SqliteConnectOptions::new().filename(path).vfs(VFS).disable_statement_logging();
     let mut connection = SqliteConnection::connect_with(&options).await?;
     let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut connection).await?;
     connection.close().await?;
@@ -138,6 +101,7 @@ async fn check(path: &Path) -> Result<Result<(), String>, sqlx::Error> {
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
+        .vfs(VFS)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
@@ -147,7 +111,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 fn lock(path: &Path) -> Result<File, OpenError> {
     let lock_path = path.with_extension("lock");
-    let failed = |source| OpenError::Io { path: lock_path.clone(), source };
+    let failed = |source| OpenError::of_io(&lock_path, source);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -162,17 +126,6 @@ async fn check_version(connection: &mut SqliteConnection) -> Result<Result<(), O
     let mut part = || parts.next().unwrap_or(0);
     let found = (part(), part(), part());
     Ok(if found >= SQLITE_VERSION_MIN { Ok(()) } else { Err(OpenError::Version(version)) })
-}
-
-/// What an SQLite error means to a client.
-fn refused(error: sqlx::Error) -> Refusal {
-    const SQLITE_FULL: i32 = 13;
-    let code = error.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
-    tracing::error!(%error, "the store failed");
-    match code.map(|code| code & 0xff) {
-        Some(SQLITE_FULL) => Code::StorageFull.into(),
-        _ => Code::StorageFailed.into(),
-    }
 }
 
 #[async_trait]
