@@ -14,6 +14,7 @@ mod address;
 mod collection;
 mod fixtures;
 mod folder;
+mod held;
 mod keys;
 mod keys_vectors;
 mod machine;

@@ -1,5 +1,6 @@
 //! The local store: its file, and its transactions.
 
+mod fault;
 mod file;
 mod writes;
 
