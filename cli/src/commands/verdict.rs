@@ -23,7 +23,8 @@ pub async fn reach(workspace: &Workspace, wait: Duration) -> Result<(), Failure>
 
 /// Whether a look at the server has come to something, if only to that it cannot be reached.
 pub fn is_known(status: &Status) -> bool {
-    let is_held = status.caught_up && !status.held.is_empty();
+    let is_counted = |held: &Held| !matches!(held.reason, HeldReason::Quota { room: None });
+    let is_held = status.caught_up && !status.held.is_empty() && status.held.iter().all(is_counted);
     status.synced || is_held || status.blocked.is_some() || status.trouble.is_some() && !status.asking
 }
 
@@ -36,8 +37,7 @@ pub fn late(workspace: &Workspace) -> Failure {
     if let Some(failure) = stopped(&status) {
         return failure;
     }
-    let of_the_server = |held: &&Held| !matches!(held.reason, HeldReason::Offline);
-    if let Some(first) = status.held.iter().find(of_the_server) {
+    if let Some(first) = first_held(workspace, &status, |reason| !matches!(reason, HeldReason::Offline)) {
         return Failure::temporary(kept_back(workspace, &status, first)).coded(first.reason.code());
     }
     let why = status.trouble.unwrap_or_else(|| "the server has not taken everything yet".to_owned());
@@ -62,7 +62,7 @@ pub fn judge(workspace: &Workspace) -> Result<(), Failure> {
         let what = "another device has read another log than this one: if the server was restored, this ends when that device is back; else compare the codes of roost status on both, and do not trust the server if they differ";
         return Err(Failure::attention("contradicted", what));
     }
-    if let Some(first) = status.held.iter().find(|held| held.reason.is_final()) {
+    if let Some(first) = first_held(workspace, &status, HeldReason::is_final) {
         let what = kept_back(workspace, &status, first);
         return Err(match first.reason {
             HeldReason::ReadOnly => Failure::refused(Code::NotAllowed, what),
@@ -80,6 +80,16 @@ fn stopped(status: &Status) -> Option<Failure> {
     let fault = status.fault?;
     let what = status.trouble.clone().unwrap_or_else(|| fault.to_string());
     Some(Failure::of_fault(fault, format!("not synced: {what}")))
+}
+
+/// A document that is kept from the server for such a reason: one with a name, where there is one.
+fn first_held<'a>(
+    workspace: &Workspace,
+    status: &'a Status,
+    is_meant: impl Fn(&HeldReason) -> bool,
+) -> Option<&'a Held> {
+    let meant = status.held.iter().filter(|held| is_meant(&held.reason));
+    meant.min_by_key(|held| listed(workspace, held).is_none())
 }
 
 /// How many documents are kept from the server, and why the first of them is.
@@ -124,7 +134,7 @@ pub fn held_objects(workspace: &Workspace, status: &Status) -> Vec<Value> {
 fn name_of(workspace: &Workspace, held: &Held) -> String {
     match listed(workspace, held) {
         Some(name) => format!("document {}", Plain(&name)),
-        None => "the list of documents".to_owned(),
+        None => format!("the list of documents, or one that it lacks ({})", held.document),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use roost::{Code, DeviceId, DeviceStatus, Document, Notice, Roost, Scope, Sharing, Workspace};
+use roost::{DeviceId, DeviceStatus, Document, HeldReason, Notice, Roost, Scope, Sharing, Status, Workspace};
 use roost_e2e::live::process::{Device, Server};
 use roost_shared::hash::Hash;
 
@@ -27,8 +27,17 @@ fn text(document: &Document) -> String {
     document.read(|loro| loro.get_text("text").to_string()).unwrap()
 }
 
-async fn is_full_for(workspace: &Workspace) {
-    workspace.wait_until(PATIENCE, |status| status.held == Some(Code::QuotaExceeded)).await.unwrap();
+/// Until the status says that this document waits for room, and how much there is.
+async fn is_full_for(workspace: &Workspace, document: &Document) {
+    let is_full = |status: &Status| {
+        status.held.iter().any(|held| {
+            let full = matches!(held.reason, HeldReason::Quota { room: Some(room) } if room.quota_bytes == 16_384);
+            held.document == document.id() && full
+        })
+    };
+    workspace.wait_until(PATIENCE, is_full).await.unwrap();
+    let status = workspace.status();
+    assert!(!status.on_server && !status.synced, "{status:?}");
 }
 
 /// What the owner does about a device and a link; the longest that any of it took.
@@ -66,7 +75,7 @@ async fn a_full_workspace_holds_edits_and_nothing_else() {
     // What the phone writes does not fit; what the laptop writes does, and the phone reads it as it comes.
     let (photos, notes) = (phone.document("photos").unwrap(), laptop.document("notes").unwrap());
     write(&photos, &large());
-    is_full_for(&phone).await;
+    is_full_for(&phone, &photos).await;
     let mut events = phone.events();
     write(&notes, "small");
     let read = phone.document("notes").unwrap();
@@ -74,7 +83,7 @@ async fn a_full_workspace_holds_edits_and_nothing_else() {
 
     let plans = laptop.document("plans").unwrap();
     write(&plans, &large());
-    is_full_for(&laptop).await;
+    is_full_for(&laptop, &plans).await;
     let full = owner_acts(&laptop, third, "after").await;
     let started = Instant::now();
     laptop.revoke(third, PATIENCE).await.unwrap();
@@ -98,7 +107,7 @@ async fn a_full_workspace_holds_edits_and_nothing_else() {
     let (theirs, ours) = (phone.document("plans").unwrap(), laptop.document("photos").unwrap());
     phone.wait_until(PATIENCE, |status| status.synced && text(&theirs) == large()).await.unwrap();
     laptop.wait_until(PATIENCE, |status| status.synced && text(&ours) == large()).await.unwrap();
-    assert_eq!((laptop.status().held, phone.status().held), (None, None));
+    assert!(laptop.status().held.is_empty() && phone.status().held.is_empty());
     laptop.close().await;
     phone.close().await;
 }
@@ -112,7 +121,13 @@ fn every_command_of_the_owner_works_in_a_full_workspace() {
     Device::new(dir.path().join("third")).ok(&["join", "--name", "third", link.trim()]);
     let id = one.ok(&["status"]).lines().next().unwrap().split(' ').nth(1).unwrap().to_owned();
     one.ok(&["insert", "photos", "0", &large()]);
-    one.fails(&["sync", "--wait", "2s"]);
+    let (code, error) = one.fails(&["sync", "--wait", "30s"]);
+    assert!(code == 4 && error.contains("document photos") && error.contains("of 16 KB"), "{code}: {error}");
+    let listed = one.run(&["status", "--json"]);
+    let listed: serde_json::Value =
+        serde_json::from_slice(listed.stdout.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let held = listed["held"].as_array().unwrap().iter().find(|held| held["name"] == "photos").unwrap();
+    assert_eq!((&held["reason"], &held["quota_bytes"]), (&"quota_exceeded".into(), &16_384.into()));
 
     let mut longest = Duration::ZERO;
     let mut act = |command: &[&str]| {
