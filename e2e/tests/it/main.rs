@@ -16,6 +16,7 @@ mod collections;
 mod commands;
 #[path = "../../../shared/tests/it/corpus.rs"]
 mod corpus;
+mod disk;
 mod events;
 mod examples;
 mod folders;
