@@ -10,8 +10,9 @@ use crate::output::Failure;
 /// Waits until the workspace is synced, and says why if it does not come to that.
 pub async fn reach(workspace: &Workspace, wait: Duration) -> Result<(), Failure> {
     let is_over = |status: &Status| {
+        let is_full = |held: &Held| matches!(held.reason, HeldReason::Quota { room: Some(_) });
         let needs_a_person = status.fault.is_some_and(|fault| !fault.is_passing())
-            || status.held.iter().any(|held| matches!(held.reason, HeldReason::Quota { room: Some(_) }));
+            || status.caught_up && status.held.iter().any(is_full);
         status.synced || status.settled || status.blocked.is_some() || status.diverged || needs_a_person
     };
     match workspace.wait_until(wait, is_over).await {
