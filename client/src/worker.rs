@@ -64,6 +64,8 @@ pub(crate) struct Worker {
     connecting: Option<AbortHandle>,
     requests: JoinSet<Done>,
     is_resting: bool,
+    /// What was logged of the local store while sync waited for it, so that each try does not say it again.
+    warned: Option<Stopped>,
     /// Whether the workspace was full when that was looked at last.
     is_full: bool,
 }
@@ -86,6 +88,7 @@ impl Worker {
             connecting: None,
             requests: JoinSet::new(),
             is_resting: false,
+            warned: None,
             is_full: false,
         }
     }
@@ -142,9 +145,10 @@ impl Worker {
     /// The store failed: nothing was lost, and nothing goes on until it works again.
     fn rest(&mut self, error: &StoreError) {
         let stopped = Stopped { fault: error.fault(), what: error.to_string() };
-        let told = self.shared.stopped.lock().replace(stopped.clone());
-        if told != Some(stopped) {
+        *self.shared.stopped.lock() = Some(stopped.clone());
+        if self.warned.as_ref() != Some(&stopped) {
             tracing::warn!(%error, "sync waits for the local store, and tries again");
+            self.warned = Some(stopped);
         }
         if error.fault() == Some(Fault::Full) {
             let _ = self.shared.notices.send(Notice::StorageFull);
@@ -160,8 +164,11 @@ impl Worker {
         self.is_resting = false;
         let was_stopped = self.shared.stopped.lock().take().is_some();
         if was_stopped {
-            tracing::warn!("the local store works again: sync goes on");
+            tracing::info!("the local store works again: sync goes on");
             self.shared.view.send_modify(|_| {});
+        }
+        if self.shared.view.borrow().synced {
+            self.warned = None; // the next time is news
         }
     }
 
