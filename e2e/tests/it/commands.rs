@@ -62,8 +62,10 @@ fn the_owner_says_who_is_in() {
     let (code, error) = one.fails(&["revoke", "phone"]);
     assert!(code == 1 && error.contains("roost devices"), "{code} {error}");
 
+    other.ok(&["insert", "notes", "0", "kept. "]);
     one.ok(&["scope", "tablet", "read"]);
-    other.ok(&["sync"]);
+    let (code, error) = other.fails(&["sync"]);
+    assert_eq!(code, 3, "what a reader wrote before it was one is not said to be on the server: {error}");
     let (code, error) = other.fails(&["insert", "notes", "0", "x"]);
     assert!(code == 3 && error.contains("only read"), "{code} {error}");
     one.ok(&["scope", "tablet", "read_write"]);
@@ -71,13 +73,13 @@ fn the_owner_says_who_is_in() {
     other.ok(&["insert", "notes", "0", "back. "]);
     other.ok(&["sync"]);
     one.ok(&["sync"]);
-    assert_eq!(one.ok(&["cat", "notes"]), "back. for both");
+    assert_eq!(one.ok(&["cat", "notes"]), "back. kept. for both");
 
     one.ok(&["revoke", "tablet"]);
     one.ok(&["insert", "notes", "0", "not for the tablet. "]);
     one.ok(&["sync"]);
     assert_eq!(other.fails(&["sync"]).0, 3);
-    assert_eq!(other.ok(&["cat", "notes"]), "back. for both", "what it has, it keeps");
+    assert_eq!(other.ok(&["cat", "notes"]), "back. kept. for both", "what it has, it keeps");
     assert!(one.ok(&["devices"]).contains("tablet ReadWrite Revoked"));
 }
 
