@@ -1,7 +1,7 @@
 //! A workspace's people and keys, and a log as a server keeps it, all made by hand.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use roost::clock::Clock;
 use roost::keys::link::Invite;
@@ -25,17 +25,25 @@ pub const TODOS: DocumentId = DocumentId([2; 16]);
 
 /// Time that stands still, and randomness that is the same each time.
 pub struct TestClock {
-    now_ms: AtomicU64,
+    passed_ms: AtomicU64,
+    /// How far the time of day is ahead of what passed.
+    ahead_ms: AtomicI64,
     draws: AtomicU64,
 }
 
 impl TestClock {
     pub fn new(seed: u64) -> Arc<Self> {
-        Arc::new(Self { now_ms: AtomicU64::new(1_700_000_000_000), draws: AtomicU64::new(seed << 32) })
+        let passed_ms = AtomicU64::new(1_700_000_000_000);
+        Arc::new(Self { passed_ms, ahead_ms: AtomicI64::new(0), draws: AtomicU64::new(seed << 32) })
     }
 
     pub fn pass(&self, ms: u64) {
-        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+        self.passed_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    /// Someone sets the time of day: it is this far ahead of what passed, or behind it.
+    pub fn set_ahead(&self, ms: i64) {
+        self.ahead_ms.store(ms, Ordering::Relaxed);
     }
 
     pub fn draw<const N: usize>(&self) -> [u8; N] {
@@ -47,11 +55,11 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::Relaxed)
+        self.monotonic_ms().saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
     }
 
     fn monotonic_ms(&self) -> u64 {
-        self.now_ms()
+        self.passed_ms.load(Ordering::Relaxed)
     }
 
     fn fill(&self, bytes: &mut [u8]) {
