@@ -7,6 +7,8 @@ mod digest;
 mod documents;
 mod history;
 mod merge;
+mod orders;
 mod presence;
 mod rewrite;
 mod vectors;
+mod writing;
