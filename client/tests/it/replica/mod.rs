@@ -10,5 +10,6 @@ mod merge;
 mod orders;
 mod presence;
 mod rewrite;
+mod turns;
 mod vectors;
 mod writing;
