@@ -10,6 +10,7 @@ mod merge;
 mod orders;
 mod presence;
 mod rewrite;
+mod strays;
 mod turns;
 mod vectors;
 mod writing;
