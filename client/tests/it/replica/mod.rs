@@ -2,6 +2,7 @@
 
 mod bench;
 mod contain;
+mod depth;
 mod derive;
 mod digest;
 mod documents;
@@ -10,6 +11,7 @@ mod merge;
 mod orders;
 mod presence;
 mod rewrite;
+mod sizes;
 mod strays;
 mod turns;
 mod vectors;
