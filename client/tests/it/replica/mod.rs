@@ -2,6 +2,7 @@
 
 mod bench;
 mod contain;
+mod dates;
 mod depth;
 mod derive;
 mod digest;
