@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use roost::json::{Value, json};
 use roost::schema::{Derive, Schema, View};
-use roost::{Error, Fields, Record, Writing, field};
+use roost::{Collection, Error, Fields, Merge, Record, Writing, field};
 
 use super::{Project, Todo, id, reopened, todo, todos, workspace};
 
@@ -141,11 +141,85 @@ async fn what_would_not_be_kept_as_it_is_is_refused() {
     assert_eq!(refused.code(), "edit_refused");
     assert!(refused.to_string().contains("keep it as text"), "{refused}");
     assert_eq!(numbers.get(&one).unwrap().unwrap().all, [u64::from(u32::MAX), i64::MAX.unsigned_abs()]);
-    // Beyond 2^53 a counter cannot tell a number from the next.
-    todos.set(&bread, "votes", 1_i64 << 53).unwrap();
-    assert_eq!(todos.get(&bread).unwrap().unwrap().votes, 1 << 53);
-    assert_eq!(todos.set(&bread, "votes", (1_i64 << 53) + 2).unwrap_err().code(), "edit_refused");
-    assert_eq!(todos.get(&bread).unwrap().unwrap().votes, 1 << 53);
+}
+
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Purse {
+    euros: f64,
+}
+
+impl Record for Purse {
+    const NAME: &str = "purses";
+
+    fn fields(fields: Fields) -> Fields {
+        fields.merge("euros", Merge::Counter)
+    }
+}
+
+#[tokio::test]
+async fn a_counter_holds_what_is_set_or_refuses_it() {
+    const LIMIT: i64 = 1 << 53;
+    let (_dir, workspace, todos) = todos().await;
+    let bread = todos.insert(&todo("bread", None)).unwrap();
+    let votes = |todos: &Collection<Todo>| todos.get(&bread).unwrap().unwrap().votes;
+    for held in [1, -1, LIMIT - 1, LIMIT, -LIMIT, 0, LIMIT] {
+        todos.set(&bread, "votes", held).unwrap();
+        assert_eq!(votes(&todos), held);
+    }
+    for beyond in [LIMIT + 1, LIMIT + 2, i64::MAX, -LIMIT - 1, i64::MIN] {
+        assert_eq!(todos.set(&bread, "votes", beyond).unwrap_err().code(), "edit_refused", "{beyond}");
+        assert_eq!(votes(&todos), LIMIT, "{beyond}");
+    }
+    let purses = workspace.collection::<Purse>().unwrap();
+    let purse = purses.insert(&Purse { euros: 0.1 }).unwrap();
+    for euros in [0.3, 0.0, 1e9 / 3.0, -0.7] {
+        purses.set(&purse, "euros", euros).unwrap();
+        let held = purses.get(&purse).unwrap().unwrap().euros;
+        assert!((held - euros).abs() <= 1e-6, "{held} is not {euros}");
+    }
+    for refused in [f64::MAX, -1e17] {
+        assert_eq!(purses.set(&purse, "euros", refused).unwrap_err().code(), "edit_refused");
+    }
+}
+
+/// Each write of a batch reads what the ones before it wrote, counters included, and so does who asks afterwards.
+#[tokio::test]
+async fn a_batch_that_counts_again_reads_what_it_wrote() {
+    let (dir, workspace, todos) = todos().await;
+    let purses = workspace.collection::<Purse>().unwrap();
+    let read = workspace
+        .batch(|batch| {
+            let bread = batch.insert(&todos, &Todo { votes: 2, ..todo("bread", None) })?;
+            let purse = batch.insert(&purses, &Purse { euros: 0.1 })?;
+            for _ in 0..3 {
+                batch.update(&todos, &bread, |todo| todo.votes += 5)?;
+                batch.update(&purses, &purse, |purse| purse.euros += 0.2)?;
+            }
+            batch.update(&todos, &bread, |todo| todo.votes -= 1)?;
+            let held = (batch.get(&todos, &bread)?.unwrap().votes, batch.get(&purses, &purse)?.unwrap().euros);
+            Ok((bread, purse, held))
+        })
+        .unwrap();
+    let (bread, purse, (votes, euros)) = read;
+    assert_eq!(votes, 16);
+    let held = |todos: &Collection<Todo>, purses: &Collection<Purse>| {
+        (todos.get(&bread).unwrap().unwrap().votes, purses.get(&purse).unwrap().unwrap().euros.to_bits())
+    };
+    assert_eq!(held(&todos, &purses), (votes, euros.to_bits()));
+    // A batch that is called off counts nothing.
+    let failed = workspace.batch(|batch| {
+        batch.update(&todos, &bread, |todo| todo.votes += 100)?;
+        batch.delete(&todos, &id("nowhere"))
+    });
+    assert_eq!(failed.unwrap_err().code(), "record_missing");
+    todos.update(&bread, |todo| todo.votes += 1).unwrap();
+    assert_eq!(todos.get(&bread).unwrap().unwrap().votes, 17);
+    drop((todos, purses));
+    workspace.close().await;
+
+    let workspace = reopened(&dir, Schema::default()).await;
+    let (todos, purses) = (workspace.collection::<Todo>().unwrap(), workspace.collection::<Purse>().unwrap());
+    assert_eq!(held(&todos, &purses), (17, euros.to_bits()));
 }
 
 #[tokio::test]
