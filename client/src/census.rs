@@ -6,7 +6,7 @@
 //! equal documents, so both are taken from the operations themselves: a counter is the sum, over peers in ascending
 //! order, of each peer's own sum (PROTOCOL.md, section 18), and a root is a name and a type.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use loro::{Container, ContainerID, ContainerTrait as _, IdSpan, LoroDoc, LoroValue, PeerID, ValueOrContainer};
 use loro::{ContainerType, TreeID, VersionVector, json::JsonOpContent};
@@ -14,9 +14,11 @@ use loro::{ContainerType, TreeID, VersionVector, json::JsonOpContent};
 use crate::spans::{containers_in, spans_since};
 
 /// Operations looked at in one piece: only pieces that touch a counter are written out.
-const PIECE_OPS: i32 = 4_096;
+const PIECE_OPS: i32 = 65_536;
 /// The largest whole number that a counter holds and that every smaller one can be told from.
 pub(crate) const COUNTER_MAX: f64 = 9_007_199_254_740_992.0; // 2^53
+/// The same as an integer.
+pub(crate) const COUNTER_MAX_WHOLE: u64 = 1 << 53;
 
 /// The names of a document's roots, and the types that each name is a root of.
 pub(crate) type Roots = BTreeMap<String, BTreeSet<ContainerType>>;
@@ -36,10 +38,10 @@ pub(crate) struct Census {
     draft: HashMap<ContainerID, (PeerID, f64)>,
 }
 
-/// The counters that operations wrote into.
+/// The counters that operations wrote into: what each counted before, and what was added.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
-    counters: HashSet<ContainerID>,
+    counters: HashMap<ContainerID, (f64, f64)>,
     /// Whether an operation added no finite number.
     is_endless: bool,
 }
@@ -65,6 +67,15 @@ impl Census {
         std::mem::take(&mut self.met)
     }
 
+    /// The census of a copy of the document: of the same operations, and so with the same roots and counters.
+    pub(crate) fn of_copy(&self, copy: &LoroDoc) -> Self {
+        let mut census = Self::new(self.roots.clone());
+        if !self.counters.is_empty() {
+            census.follow(copy);
+        }
+        census
+    }
+
     /// Names that are roots of several types.
     pub(crate) fn clashes(&self) -> impl Iterator<Item = (&str, &BTreeSet<ContainerType>)> {
         self.roots.iter().filter(|(_, kinds)| kinds.len() > 1).map(|(name, kinds)| (name.as_str(), kinds))
@@ -74,12 +85,15 @@ impl Census {
     pub(crate) fn follow(&mut self, loro: &LoroDoc) -> Counted {
         self.draft.clear();
         let mut counted = Counted::default();
+        let counts =
+            |span: &IdSpan| containers_in(loro, *span).iter().any(|id| id.container_type() == ContainerType::Counter);
         for span in spans_since(loro, &self.until) {
-            let mut from = span.counter.start;
+            // Asked of the whole first: most documents have none, and each question reads the history it is about.
+            let mut from = if counts(&span) { span.counter.start } else { span.counter.end };
             while from < span.counter.end {
                 let end = from.saturating_add(PIECE_OPS).min(span.counter.end);
                 let piece = IdSpan::new(span.peer, from, end);
-                if containers_in(loro, piece).iter().any(|id| id.container_type() == ContainerType::Counter) {
+                if counts(&piece) {
                     self.count(loro, piece, &mut counted);
                 }
                 from = end;
@@ -97,7 +111,8 @@ impl Census {
                 {
                     let by = increment(&counter.value);
                     counted.is_endless |= by.is_none();
-                    counted.counters.insert(op.container.clone());
+                    let before = self.counter(&op.container);
+                    counted.counters.entry(op.container.clone()).or_insert((before, 0.0)).1 += by.unwrap_or(0.0);
                     let sums = self.counters.entry(op.container).or_default();
                     *sums.entry(change.id.peer).or_insert(0.0) += by.unwrap_or(0.0);
                 }
@@ -129,7 +144,12 @@ impl Census {
 
     /// Whether each of these counters counts a number that it can tell from its neighbours.
     pub(crate) fn counts(&self, counted: &Counted) -> bool {
-        let fits = |id: &ContainerID| self.counter(id).abs() <= COUNTER_MAX;
+        let is_whole = |number: f64| number.fract() == 0.0;
+        let fits = |(id, (before, by)): (&ContainerID, &(f64, f64))| {
+            let after = self.counter(id);
+            let is_exact = !is_whole(*before) || !is_whole(*by) || after - before == *by && after - by == *before;
+            after.abs() <= COUNTER_MAX && is_exact
+        };
         !counted.is_endless && counted.counters.iter().all(fits)
     }
 

@@ -8,7 +8,7 @@ use loro::{ContainerTrait as _, LoroError, LoroMap, LoroResult, LoroValue, PeerI
 use serde_json::{Map, Value};
 
 use super::text;
-use crate::census::{COUNTER_MAX, Census};
+use crate::census::{COUNTER_MAX, COUNTER_MAX_WHOLE, Census};
 use crate::schema::effective;
 
 /// A function that makes one value of several.
@@ -220,9 +220,13 @@ pub(crate) fn write(
         (Merge::LastWriter, None) => record.delete(key),
         (Merge::LastWriter, Some(value)) => record.insert(key, LoroValue::from(value.clone())),
         (Merge::Counter, after) => {
-            let number = |value: Option<&Value>| value.map_or(Some(0.0), Value::as_f64);
-            let (after, before) =
-                number(after).zip(number(before)).ok_or_else(|| wrong("a counter: give it a number"))?;
+            // A whole number that a double would round counts for more than any.
+            let exactly = |value: &Value| match value.as_i64() {
+                Some(whole) if whole.unsigned_abs() > COUNTER_MAX_WHOLE => Some(f64::INFINITY),
+                _ => value.as_f64(),
+            };
+            let numbers = after.map_or(Some(0.0), exactly).zip(before.map_or(Some(0.0), Value::as_f64));
+            let (after, before) = numbers.ok_or_else(|| wrong("a counter: give it a number"))?;
             if after.abs() > COUNTER_MAX {
                 return Err(wrong("a counter, which counts to 9007199254740992: keep larger numbers as text"));
             }

@@ -12,8 +12,8 @@ use loro::json::{JsonOpContent, ListOp, MapOp, MovableListOp, TextOp};
 use loro::{ContainerID, ExportMode, IdSpan, LoroDoc, LoroError, LoroValue, PeerID, VersionVector};
 use roost_shared::limits::NESTING_MAX;
 
+use super::dates::{Dates, HISTORY_GRAIN_S};
 use super::digest::digest;
-use super::history::HISTORY_GRAIN_S;
 use crate::census::Census;
 use crate::spans::{containers_in, spans_since};
 use crate::store::DocumentRow;
@@ -24,6 +24,11 @@ const PROVEN_ALWAYS: usize = 16 * 1024;
 const PROVEN_PART: usize = 16;
 /// Operations that are tried as one update first.
 pub(super) const UPDATE_OPS: i32 = 1 << 20;
+
+/// From this many updates on, a batch beats one by one.
+const BATCH_FROM: usize = 4;
+/// Bytes of updates that are imported as one batch.
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// A document in memory.
 pub(super) struct OpenDocument {
@@ -44,8 +49,14 @@ pub(super) struct OpenDocument {
     pub(super) census: Census,
     /// The version that is saved.
     pub(super) saved: VersionVector,
+    /// What waits in it for operations that are not here, as it is saved.
+    pub(super) waits: Option<Vec<u8>>,
     /// The peer it was opened under.
     pub(super) peer: PeerID,
+    /// How its commits are dated.
+    pub(super) dates: Dates,
+    /// When this process edited it last, by the monotonic clock.
+    pub(super) edited_at_ms: Option<u64>,
     /// About as many operations as fit into one update.
     pub(super) update_ops: i32,
     /// Bytes of others since Loro last wrote all of it out, and how many it wrote.
@@ -129,9 +140,12 @@ pub(super) fn contained<T, E>(
 impl OpenDocument {
     pub(super) fn new() -> Self {
         let loro = LoroDoc::new();
-        let peer = loro.peer_id();
+        let (peer, dates) = (loro.peer_id(), Dates::of(&loro));
         Self {
             loro,
+            dates,
+            waits: None,
+            edited_at_ms: None,
             log_vv: VersionVector::default(),
             changes: 0,
             change_bytes: 0,
@@ -163,13 +177,11 @@ impl OpenDocument {
             self.proven_bytes = snapshot.len();
         }
         let changes: Vec<Vec<u8>> = row.changes.iter().map(|change| change.bytes.clone()).collect();
-        if !changes.is_empty() {
-            self.loro.import_batch(&changes)?;
-        }
+        import(&self.loro, &changes)?;
         self.changes = changes.len();
         self.change_bytes = changes.iter().map(Vec::len).sum();
         self.log_vv = row.log_vv.clone();
-        self.saved = self.loro.oplog_vv();
+        self.is_saved();
         if row.roots.is_empty() {
             self.census.meet(&self.beyond(&VersionVector::default()).containers); // saved before roots were
         }
@@ -180,7 +192,18 @@ impl OpenDocument {
     pub(super) fn grew(&mut self, changes: &[Vec<u8>]) {
         self.changes += changes.len();
         self.change_bytes += changes.iter().map(Vec::len).sum::<usize>();
+        self.is_saved();
+    }
+
+    /// All it holds is saved, and what waits in it.
+    pub(super) fn is_saved(&mut self) {
         self.saved = self.loro.oplog_vv();
+        self.waits = self.waiting();
+    }
+
+    /// What waits in it for operations that are not here.
+    pub(super) fn waiting(&self) -> Option<Vec<u8>> {
+        self.loro.export_pending_updates().ok().flatten()
     }
 
     /// Makes it ready to be written by this device.
@@ -193,7 +216,7 @@ impl OpenDocument {
 
     /// Takes back what a closure may have set.
     fn calm(&self) {
-        self.loro.set_record_timestamp(true);
+        self.loro.set_record_timestamp(false); // `dates` does
         self.loro.set_change_merge_interval(HISTORY_GRAIN_S);
         self.loro.set_hide_empty_root_containers(false);
         self.loro.clear_next_commit_options();
@@ -204,7 +227,7 @@ impl OpenDocument {
     pub(super) fn is_as_saved(&self) -> bool {
         self.loro.commit();
         self.calm();
-        self.stray().is_none() && self.loro.oplog_vv() == self.saved
+        self.stray().is_none() && self.loro.oplog_vv() == self.saved && self.waiting() == self.waits
     }
 
     /// What a closure did to the document that no operation says.
@@ -230,8 +253,6 @@ impl OpenDocument {
 
     /// Imports what others wrote: snapshots first and alone, then the updates at once.
     pub(super) fn take_in(&mut self, snapshots: &[&[u8]], updates: Vec<Vec<u8>>) -> Result<Taken, Refusal> {
-        /// From this many on, one batch beats one by one.
-        const BATCH_FROM: usize = 4;
         let before = self.loro.oplog_vv();
         let mut is_pending = false;
         for snapshot in snapshots {
@@ -239,13 +260,7 @@ impl OpenDocument {
         }
         self.unproven_bytes +=
             updates.iter().map(Vec::len).chain(snapshots.iter().map(|bytes| bytes.len())).sum::<usize>();
-        if updates.len() >= BATCH_FROM {
-            is_pending |= self.loro.import_batch(&updates)?.pending.is_some();
-        } else {
-            for update in updates {
-                is_pending |= self.loro.import(&update)?.pending.is_some();
-            }
-        }
+        is_pending |= import(&self.loro, &updates)?;
         let mut changes = Vec::new();
         if !before.includes_vv(&self.loro.oplog_vv()) {
             let beyond = self.beyond(&before);
@@ -289,11 +304,12 @@ impl OpenDocument {
     /// same document.
     pub(super) fn prove(&mut self) -> Result<Vec<u8>, LoroError> {
         let snapshot = self.snapshot()?;
+        self.census.follow(&self.loro);
         let read = scratch(|read| {
             read.import(&snapshot)?;
-            Ok(digest(read, &mut Census::new(self.census.roots.clone())))
+            Ok(digest(read, &self.census.of_copy(read)))
         })?;
-        if read != digest(&self.loro, &mut self.census) {
+        if read != digest(&self.loro, &self.census) {
             return Err(LoroError::DecodeDataCorruptionError);
         }
         (self.unproven_bytes, self.proven_bytes) = (0, snapshot.len());
@@ -303,6 +319,33 @@ impl OpenDocument {
     pub(super) fn snapshot(&self) -> Result<Vec<u8>, LoroError> {
         Ok(self.loro.export(ExportMode::Snapshot)?)
     }
+}
+
+/// Imports updates, many small ones at once and each large one alone: whether one of them waits for operations that are
+/// not here.
+///
+/// One by one, a backlog of small updates costs its square. At once, Loro replays all of them, and a replay costs the
+/// square of the longest piece of text in it.
+fn import(loro: &LoroDoc, updates: &[Vec<u8>]) -> Result<bool, LoroError> {
+    let (mut at, mut is_pending) = (0, false);
+    while at < updates.len() {
+        let mut bytes = 0;
+        let fits = |update: &&Vec<u8>| {
+            bytes += update.len();
+            bytes <= BATCH_BYTES
+        };
+        let count = updates[at..].iter().take_while(fits).count().max(1);
+        let batch = &updates[at..at + count];
+        if count < BATCH_FROM {
+            for update in batch {
+                is_pending |= loro.import(update)?.pending.is_some();
+            }
+        } else {
+            is_pending |= loro.import_batch(batch)?.pending.is_some();
+        }
+        at += count;
+    }
+    Ok(is_pending)
 }
 
 /// The operations of a snapshot, all it follows on included: of a part of a history, what has no beginning would be lost

@@ -10,9 +10,8 @@ use roost_shared::hash::Hash;
 use crate::canonical::canonical;
 use crate::census::Census;
 
-/// The digest and the version it stands for, as `peer:counter` pairs.
-pub(super) fn digest(loro: &LoroDoc, census: &mut Census) -> (Hash, Vec<(u64, i32)>) {
-    census.follow(loro);
+/// The digest and the version it stands for, as `peer:counter` pairs; `census` has counted to this version.
+pub(super) fn digest(loro: &LoroDoc, census: &Census) -> (Hash, Vec<(u64, i32)>) {
     let version = sorted(&loro.oplog_vv());
     let mut out = Vec::new();
     canonical(&LoroValue::Map(census.values(loro).into_iter().collect()), &mut out);

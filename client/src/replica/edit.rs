@@ -8,7 +8,6 @@ use roost_shared::limits::VALUE_MAX;
 use roost_shared::roster::Scope;
 
 use super::contain::{Beyond, Broken, OpenDocument, Refusal, Stray, contained};
-use super::history::dated;
 use super::migrate::plan;
 use super::touched::touched_since;
 use super::undo::Remembered;
@@ -69,25 +68,23 @@ impl Replica {
         // Loro has no way back, so what is not saved goes with the open document; that holds for a panic of the app too.
         let edited = contained(self.take_open(id)?, |open| {
             let (before, heads) = (open.loro.oplog_vv(), open.loro.oplog_frontiers());
-            let waited = open.loro.export_pending_updates().map_err(LoroError::from)?;
+            open.dates.begin(&open.loro, now_s);
             let birth = birth.filter(|_| before.is_empty());
             if let Some((version, reader_min)) = birth {
                 gate::set_born(&open.loro, version, reader_min)?;
             }
-            // For a commit that the closure makes itself, or an import of its.
-            open.loro.set_next_commit_options(dated(&open.loro, now_s));
             let edited = edit(&open.loro, &mut open.census);
-            open.loro.commit_with(dated(&open.loro, now_s));
+            open.loro.commit();
             let done = edited?;
             if let Some(stray) = open.stray() {
                 return Err(NotEdited::Stray(stray));
             }
-            let waits = open.loro.export_pending_updates().map_err(LoroError::from)?.filter(|_| waited.is_none());
+            let waits = open.waiting().filter(|waits| open.waits.as_ref() != Some(waits));
             let is_empty = before.includes_vv(&open.loro.oplog_vv());
             if waits.is_none() && (is_empty || open.loro.len_ops() == usize::from(birth.is_some())) {
                 return Ok((done, None, birth.is_some()));
             }
-            let looked = name.as_ref().map(|name| derive_from_edit(&schema, name, open, &before, now_s));
+            let looked = name.as_ref().map(|name| derive_from_edit(&schema, name, open, &before));
             let mut changes = Vec::from_iter(waits);
             if !is_empty {
                 let beyond = open.beyond(&before);
@@ -151,7 +148,7 @@ impl Replica {
 
 /// What is derived from what an edit touched becomes part of the edit. The schema version whose steps looked at all of
 /// the document now; 0 if one of them failed, or has not looked at the rest.
-fn derive_from_edit(schema: &Schema, name: &str, open: &mut OpenDocument, before: &VersionVector, now_s: i64) -> u32 {
+fn derive_from_edit(schema: &Schema, name: &str, open: &mut OpenDocument, before: &VersionVector) -> u32 {
     let until = plan(schema, name, &open.loro).until;
     if open.migrated < until && !before.is_empty() {
         return 0;
@@ -159,7 +156,7 @@ fn derive_from_edit(schema: &Schema, name: &str, open: &mut OpenDocument, before
     open.census.follow(&open.loro);
     let touched = touched_since(&open.loro, before);
     let derived = derive_here(&open.loro, &open.census, &schema.derives(name, until), &touched);
-    open.loro.commit_with(dated(&open.loro, now_s));
+    open.loro.commit();
     match derived {
         Ok(()) => until,
         Err((version, step, fault)) => {

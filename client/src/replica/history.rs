@@ -2,15 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use loro::{ChangeMeta, CommitOptions, Frontiers, ID, LoroDoc, VersionVector};
+use loro::{ChangeMeta, Frontiers, ID, LoroDoc, VersionVector};
 use roost_shared::{DeviceId, DocumentId};
 
 use super::{EditError, Replica};
-
-/// Seconds within which one device's commits share a date in the history.
-pub(super) const HISTORY_GRAIN_S: i64 = 60;
-/// What the message of a change begins with that carries its writer's date, in seconds since 1970.
-const DATE: &str = "~date ";
 
 /// Something one device wrote at one time.
 #[derive(Debug, Clone)]
@@ -36,7 +31,7 @@ impl Replica {
             let last = ID::new(change.id.peer, change.id.counter + i32::try_from(change.len).unwrap_or(1) - 1);
             revisions.push(RevisionRow {
                 version: Frontiers::from(last),
-                at_s: date(&change),
+                at_s: change.timestamp,
                 device: self.store.device_of(id, change.id.peer)?,
                 operations: change.len,
                 lamport: change.lamport,
@@ -52,7 +47,7 @@ impl Replica {
         self.contain(id, |open| {
             let loro = &open.loro;
             let mut seen = VersionVector::default();
-            for change in changes(loro).into_iter().filter(|change| date(change) <= at_s) {
+            for change in changes(loro).into_iter().filter(|change| change.timestamp <= at_s) {
                 let end = change.id.counter + i32::try_from(change.len).unwrap_or(0);
                 let held = seen.get(&change.id.peer).copied().unwrap_or(0);
                 seen.insert(change.id.peer, held.max(end));
@@ -61,31 +56,6 @@ impl Replica {
             Ok(loro.vv_to_frontiers(&seen))
         })
     }
-}
-
-/// How a commit is dated. Loro dates a change no earlier than the changes it follows on, so that one clock that is ahead
-/// would date everything written after it; a change that this would bend carries its own date in its message. Edits
-/// within a minute share one, as they share a change.
-pub(super) fn dated(loro: &LoroDoc, now_s: i64) -> CommitOptions {
-    let options = CommitOptions::new().timestamp(now_s);
-    let heads = loro.oplog_frontiers();
-    let newest = heads.iter().filter_map(|id| loro.get_change(id)).map(|change| change.timestamp).max().unwrap_or(0);
-    if newest <= now_s.saturating_add(HISTORY_GRAIN_S) {
-        return options;
-    }
-    let peer = loro.peer_id();
-    let own = loro.oplog_vv().get(&peer).and_then(|end| loro.get_change(ID::new(peer, end - 1)));
-    let shared = own.and_then(|change| own_date(&change)).filter(|date| (0..HISTORY_GRAIN_S).contains(&(now_s - date)));
-    options.commit_msg(&format!("{DATE}{}", shared.unwrap_or(now_s)))
-}
-
-fn own_date(change: &ChangeMeta) -> Option<i64> {
-    change.message().strip_prefix(DATE)?.parse().ok()
-}
-
-/// When a change was written, by the clock of its writer.
-fn date(change: &ChangeMeta) -> i64 {
-    own_date(change).unwrap_or(change.timestamp)
 }
 
 fn changes(loro: &LoroDoc) -> Vec<ChangeMeta> {

@@ -127,7 +127,7 @@ impl Replica {
             where_possible(self.store.safe(risk))?;
         }
         tracing::error!(document = %id, "{} of {} saved changes do not load: they are kept in the file", bad.len(), row.changes.len());
-        open.saved = open.loro.oplog_vv();
+        open.is_saved();
         where_possible(self.store.leave_out(&bad))?;
         // What is left is saved as one, lest it be the sum of them that does not load.
         self.keep(id, open);
@@ -169,7 +169,7 @@ fn filled(snapshot: &DocumentRow, changes: &[&[u8]]) -> Result<OpenDocument, Edi
     let filled = contained(OpenDocument::new(), |open| {
         open.fill(snapshot)?;
         let taken = open.take_in(&[], changes.iter().map(|change| change.to_vec()).collect());
-        open.saved = open.loro.oplog_vv();
+        open.is_saved();
         taken
     });
     match filled {

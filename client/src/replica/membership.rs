@@ -138,7 +138,10 @@ impl Replica {
 
     /// The convergence digest of a document, and the version it stands for.
     pub fn digest(&mut self, document: DocumentId) -> Result<(Hash, Vec<(u64, i32)>), EditError> {
-        self.contain(document, |open| Ok(digest::digest(&open.loro, &mut open.census)))
+        self.contain(document, |open| {
+            open.census.follow(&open.loro);
+            Ok(digest::digest(&open.loro, &open.census))
+        })
     }
 
     /// Whether sync is paused, also after a restart.

@@ -7,6 +7,7 @@ mod blob;
 mod collections;
 mod conflicts;
 mod contain;
+mod dates;
 mod digest;
 mod documents;
 mod edit;

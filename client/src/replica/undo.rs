@@ -56,10 +56,12 @@ impl Replica {
 
     /// An edit of the app can be undone from now on.
     pub(super) fn remember_edit(&mut self, id: DocumentId, before: Frontiers) -> Result<(), StoreError> {
-        let Some(open) = self.open.get(&id).filter(|_| self.index() != Some(id)) else { return Ok(()) };
+        let (index, now_ms) = (self.index(), self.clock.monotonic_ms());
+        let Some(open) = self.open.get_mut(&id).filter(|_| index != Some(id)) else { return Ok(()) };
         let after = open.loro.oplog_frontiers();
-        let (at_ms, pause_ms) = (self.clock.now_ms(), self.undo_pause_ms);
-        self.store.push_undo(id, (&before, &after), at_ms, pause_ms)
+        let last_ms = open.edited_at_ms.replace(now_ms);
+        let joins = last_ms.is_some_and(|last_ms| now_ms - last_ms < self.undo_pause_ms);
+        self.store.push_undo(id, (&before, &after), self.clock.now_ms(), joins)
     }
 
     /// Edits of this device that follow on each other within this time are undone together.

@@ -48,27 +48,26 @@ impl Store {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// An edit was made. What was undone before cannot be made again; and an edit that follows on the last one within
-    /// `pause_ms` is one with it, unless the clock was set back in between.
+    /// An edit was made. What was undone before cannot be made again; and one that joins the last edit, on which it
+    /// follows, is one with it.
     pub fn push_undo(
         &mut self,
         document: DocumentId,
         (before, after): (&Frontiers, &Frontiers),
         at_ms: u64,
-        pause_ms: u64,
+        joins: bool,
     ) -> Result<(), StoreError> {
         let (before, after) = (before.encode(), after.encode());
         self.transaction(|transaction| {
             transaction
                 .prepare_cached("UPDATE undo SET is_over = 1 WHERE document = ?1 AND undone = 1 AND is_over = 0")?
                 .execute([document.0])?;
-            let since = int(at_ms.saturating_sub(pause_ms).saturating_add(1));
             let joined = transaction
                 .prepare_cached(
                     "UPDATE undo SET after = ?3, at_ms = ?4 WHERE key = (SELECT max(key) FROM undo WHERE document = ?1) \
-                     AND takes_back IS NULL AND is_over = 0 AND after = ?2 AND at_ms BETWEEN ?5 AND ?4",
+                     AND takes_back IS NULL AND is_over = 0 AND after = ?2 AND ?5",
                 )?
-                .execute(params![document.0, before, after, int(at_ms), since])?;
+                .execute(params![document.0, before, after, int(at_ms), joins])?;
             if joined == 0 {
                 insert(transaction, document, None, &before, &after, at_ms)?;
             }
