@@ -25,6 +25,8 @@ pub const PART_MAX: usize = 220 * 1024;
 pub const UPDATE_MAX: usize = 4 * 1024 * 1024;
 /// One value, which no update can be split within, with its key and what Loro writes around it.
 pub const VALUE_MAX: usize = UPDATE_MAX - 64 * 1024;
+/// The name of a root container, with the keys that lead to it where it is a mergeable one: Loro reads no longer name.
+pub const CONTAINER_NAME_MAX: usize = 32 * 1024;
 /// A snapshot in all its parts, compressed or not.
 pub const SNAPSHOT_MAX: usize = 64 * 1024 * 1024;
 /// How deep containers, and how deep values, may be nested in a document: who walks deeper ones overflows the stack.

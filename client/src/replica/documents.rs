@@ -5,7 +5,7 @@ use std::panic::resume_unwind;
 
 use loro::{ContainerID, LoroDoc, LoroError, LoroValue};
 use roost_shared::DocumentId;
-use roost_shared::limits::{NESTING_MAX, VALUE_MAX};
+use roost_shared::limits::{CONTAINER_NAME_MAX, NESTING_MAX, VALUE_MAX};
 use roost_shared::roster::Scope;
 
 use super::Replica;
@@ -55,7 +55,7 @@ pub enum EditError {
     Unprovable,
     /// One value that cannot be split does not fit into an update.
     #[error(
-        "the edit holds a value of more than {VALUE_MAX} bytes, which cannot be sent: split it, or keep it elsewhere"
+        "the edit holds a value of more than {VALUE_MAX} bytes, or a container whose keys have more than {CONTAINER_NAME_MAX}, which cannot be sent: split it, or keep it elsewhere"
     )]
     TooLarge,
     /// A counter would count what it cannot tell from its neighbours.

@@ -2,9 +2,9 @@
 
 use std::panic::resume_unwind;
 
-use loro::{ContainerType, Frontiers, IdSpan, LoroDoc, LoroError, VersionVector};
+use loro::{ContainerID, ContainerType, Frontiers, IdSpan, LoroDoc, LoroError, VersionVector};
 use roost_shared::DocumentId;
-use roost_shared::limits::VALUE_MAX;
+use roost_shared::limits::{CONTAINER_NAME_MAX, VALUE_MAX};
 use roost_shared::roster::Scope;
 
 use super::contain::{Beyond, Broken, OpenDocument, Refusal, Stray, contained};
@@ -175,6 +175,11 @@ impl OpenDocument {
             if !self.census.counts(&counted) {
                 return Err(NotEdited::Uncountable);
             }
+        }
+        let is_too_long =
+            |id: &ContainerID| matches!(id, ContainerID::Root { name, .. } if name.len() > CONTAINER_NAME_MAX);
+        if beyond.containers.iter().any(is_too_long) {
+            return Err(NotEdited::Refused(Refusal::TooLarge));
         }
         let update = self.update_since(before, beyond)?;
         let meta = LoroDoc::decode_import_blob_meta(&update, false)?;

@@ -49,7 +49,11 @@ impl Replica {
     pub(super) fn keep_met(&mut self, id: DocumentId, open: OpenDocument, roots: &[(String, ContainerType)]) {
         let clashes = |(name, _): &(String, _)| open.census.roots.get(name).is_some_and(|kinds| kinds.len() > 1);
         if !roots.iter().any(clashes) {
-            self.keep(id, open);
+            return self.keep(id, open);
+        }
+        drop(open);
+        if let Err(error) = self.load(id) {
+            tracing::error!(document = %id, %error, "the document is loaded when it is asked for");
         }
     }
 

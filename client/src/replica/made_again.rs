@@ -73,7 +73,7 @@ impl MadeAgain {
             };
             let _ = nodes_renamed.push(id.clone(), diff); // each id comes once
         }
-        let mut making = Making::new(loro, &nodes_renamed);
+        let mut making = Making::new(loro, &nodes_renamed, &made);
         loro.apply_diff(nodes_renamed.clone())?;
         for (id, diff) in nodes_renamed.iter() {
             making.meet(loro, id, diff);
@@ -120,6 +120,11 @@ fn made_by(batch: &DiffBatch) -> HashSet<ContainerID> {
     made
 }
 
+/// Whether a container is one of these, or a mergeable one in one of these.
+fn lies_in(id: &ContainerID, these: &HashSet<ContainerID>) -> bool {
+    these.contains(id) || id.parse_mergeable().is_some_and(|(parent, ..)| lies_in(&parent, these))
+}
+
 fn inserted(item: &ListDiffItem) -> &[ValueOrContainer] {
     match item {
         ListDiffItem::Insert { insert, .. } => insert,
@@ -146,14 +151,18 @@ struct Making {
 }
 
 impl Making {
-    fn new(loro: &LoroDoc, batch: &DiffBatch) -> Self {
+    fn new(loro: &LoroDoc, batch: &DiffBatch, made: &HashSet<ContainerID>) -> Self {
         loro.commit(); // so that operations from here on are of the difference alone
         let peer = loro.peer_id();
         let from = loro.oplog_vv().get(&peer).copied().unwrap_or(0);
         let mut nodes = HashMap::new();
         for (id, diff) in batch.iter() {
-            let (Diff::Tree(diff), Some(tree)) = (diff, loro.try_get_tree(id.clone())) else { continue };
-            let is_there = |node| tree.contains(node) && !tree.is_node_deleted(&node).unwrap_or(true);
+            let Diff::Tree(diff) = diff else { continue };
+            // In a tree that is made again itself, no node is there yet.
+            let tree = if lies_in(id, made) { None } else { loro.try_get_tree(id.clone()) };
+            let is_there = |node| {
+                tree.as_ref().is_some_and(|tree| tree.contains(node) && !tree.is_node_deleted(&node).unwrap_or(true))
+            };
             let is_made = |item: &&TreeDiffItem| {
                 !matches!(item.action, TreeExternalDiff::Delete { .. }) && !is_there(item.target)
             };

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use roost::Error;
 use roost::loro::{LoroDoc, LoroMap, LoroResult, LoroValue};
-use roost_shared::limits::{NESTING_MAX, PART_MAX, UPDATE_MAX, VALUE_MAX};
+use roost_shared::limits::{CONTAINER_NAME_MAX, NESTING_MAX, PART_MAX, UPDATE_MAX, VALUE_MAX};
 use roost_shared::roster::Scope;
 use roost_shared::{Hash, Kind};
 
@@ -148,7 +148,9 @@ fn push(shape: Shape, len: usize) {
             assert!(count <= 2 * (bytes / PART_MAX) + 16, "{shape:?} of {len} bytes became {count} entries");
         }
         Err(refused) => {
-            let may_fit = shape.splits() || shape.copies() * len + AROUND_MAX <= VALUE_MAX;
+            let max =
+                if matches!(shape, Shape::MergeableKey) { CONTAINER_NAME_MAX - 1_024 } else { VALUE_MAX - AROUND_MAX };
+            let may_fit = shape.splits() || len <= max;
             assert!(!may_fit, "{shape:?} of {len} bytes: {refused}");
             assert_eq!(Error::from(refused).code(), "value_too_large");
             assert_eq!(one.replica.digest(NOTES).unwrap(), before);
