@@ -12,6 +12,7 @@ use crate::held::Room;
 use crate::replica::Replica;
 use crate::sync::{Notice, View};
 use crate::transport::TransportError;
+use crate::transport::websocket::Unheard;
 use crate::workspace::Status;
 
 /// The replica, and where those who follow it hear of it.
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) closed: watch::Sender<bool>,
     /// The last thing that went wrong on the way to the server, for people.
     pub(crate) trouble: Mutex<Option<TransportError>>,
+    /// What the live socket brought that the worker has not come to.
+    pub(crate) unheard: Mutex<Option<Unheard>>,
     /// The status as it was last looked up, for whoever asks while long work has the replica.
     pub(crate) status: Mutex<Status>,
     /// Why sync waits for the local store; None while that works.
@@ -45,6 +48,11 @@ pub(crate) struct Stopped {
 }
 
 impl Shared {
+    /// Whether the server said something that the worker has not come to.
+    pub(crate) fn has_unheard(&self) -> bool {
+        self.unheard.lock().as_ref().is_some_and(Unheard::is_some)
+    }
+
     /// Tells whoever listens what the replica has to tell.
     pub(crate) fn publish(&self, replica: &mut Replica) {
         // Nobody listening is fine.

@@ -340,6 +340,7 @@ impl Worker {
             Done::Connected(Ok((token, socket))) => {
                 self.connecting = None;
                 self.token = Some(token);
+                *self.shared.unheard.lock() = Some(socket.unheard());
                 self.socket = Some(socket);
                 self.renew_later();
                 *self.shared.trouble.lock() = None;

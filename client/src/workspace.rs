@@ -188,6 +188,7 @@ impl Workspace {
             looks: watch::Sender::new(0),
             closed: watch::Sender::new(false),
             trouble: Mutex::new(None),
+            unheard: Mutex::new(None),
             status: Mutex::new(status),
             stopped: Mutex::new(None),
             room: Mutex::new(None),
@@ -314,7 +315,11 @@ impl Workspace {
         let shared = &self.inner.shared;
         let (stopped, room) = (shared.stopped.lock().clone(), *shared.room.lock());
         let mut status = Status::of(replica, stopped.as_ref().and_then(|stopped| stopped.fault), room);
-        status.synced &= stopped.is_none();
+        // What the server has said by now may be of more.
+        let is_heard = !shared.has_unheard();
+        status.synced &= stopped.is_none() && is_heard;
+        status.caught_up &= is_heard;
+        status.settled &= is_heard;
         let trouble = shared.trouble.lock().as_ref().map(TransportError::while_syncing);
         status.trouble = stopped.map(|stopped| stopped.what).or(trouble);
         shared.status.lock().clone_from(&status);

@@ -40,10 +40,13 @@ fn changes(before: &str, after: &str) -> Vec<(Range<usize>, Range<usize>)> {
     if one.is_empty() || other.is_empty() {
         return vec![whole];
     }
-    let (unit, algorithm) = match one.len().max(other.len()) {
-        ..=BY_CHARACTERS_MAX => (Unit::Character, Algorithm::Myers), // of few different units
-        ..=BY_WORDS_MAX => (Unit::Word, Algorithm::Histogram),
-        _ => (Unit::Line, Algorithm::Histogram),
+    let len = one.len().max(other.len());
+    let (unit, algorithm) = if len <= BY_CHARACTERS_MAX {
+        (Unit::Character, Algorithm::Myers) // the histogram is of no use for few different units
+    } else if len <= BY_WORDS_MAX {
+        (Unit::Word, Algorithm::Histogram)
+    } else {
+        (Unit::Line, Algorithm::Histogram)
     };
     let input = InternedInput::new(Units { text: one, unit }, Units { text: other, unit });
     let diff = Diff::compute(algorithm, &input);

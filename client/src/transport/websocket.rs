@@ -31,7 +31,18 @@ const READ_AHEAD: usize = 4;
 pub struct Socket {
     outgoing: mpsc::Sender<Vec<u8>>,
     incoming: mpsc::Receiver<Heard>,
+    unheard: mpsc::WeakSender<Heard>,
     pumps: JoinSet<()>,
+}
+
+/// What a socket brought that nobody has looked at yet.
+pub struct Unheard(mpsc::WeakSender<Heard>);
+
+impl Unheard {
+    /// Whether there is any.
+    pub fn is_some(&self) -> bool {
+        self.0.upgrade().is_some_and(|heard| heard.capacity() < heard.max_capacity())
+    }
 }
 
 /// What the socket brought.
@@ -67,7 +78,7 @@ impl Socket {
         let (mut sink, mut source) = stream.split();
         let (outgoing, mut to_send) = mpsc::channel::<Vec<u8>>(WAITING_MAX);
         let (heard, incoming) = mpsc::channel(READ_AHEAD);
-        let mut pumps = JoinSet::new();
+        let (unheard, mut pumps) = (heard.downgrade(), JoinSet::new());
         let closed = heard.clone();
         pumps.spawn(async move {
             loop {
@@ -101,12 +112,17 @@ impl Socket {
             };
             let _ = heard.send(Heard::Closed(code)).await;
         });
-        Ok(Self { outgoing, incoming, pumps })
+        Ok(Self { outgoing, incoming, unheard, pumps })
     }
 
     /// Puts a message on its way; false when the socket cannot take it.
     pub fn send(&self, bytes: Vec<u8>) -> bool {
         self.outgoing.try_send(bytes).is_ok()
+    }
+
+    /// What it brings and nobody has looked at yet.
+    pub fn unheard(&self) -> Unheard {
+        Unheard(self.unheard.clone())
     }
 
     /// Says what was to be said, and ends.
