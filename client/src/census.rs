@@ -15,26 +15,26 @@ use crate::spans::{containers_in, spans_since};
 
 /// Operations looked at in one piece: only pieces that touch a counter are written out.
 const PIECE_OPS: i32 = 65_536;
-/// The largest whole number that a counter holds and that every smaller one can be told from.
+/// The largest number that a counter counts to, either way: up to it every whole number is exact.
 pub(crate) const COUNTER_MAX: f64 = 9_007_199_254_740_992.0; // 2^53
-/// The same as an integer.
+/// [`COUNTER_MAX`] as an integer.
 pub(crate) const COUNTER_MAX_WHOLE: u64 = 1 << 53;
 
 /// The names of a document's roots, and the types that each name is a root of.
 pub(crate) type Roots = BTreeMap<String, BTreeSet<ContainerType>>;
 
-/// See the module.
+/// What a document's operations say that Loro's state does not: its roots, and what each counter counts.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Census {
     /// Every root that an operation ever wrote into.
     pub(crate) roots: Roots,
-    /// Those of them that are not saved yet.
+    /// Roots that are not saved yet.
     met: Vec<(String, ContainerType)>,
-    /// How far the counters were counted.
+    /// The version up to which the counters were counted.
     until: VersionVector,
     /// What each peer added to each counter.
     counters: HashMap<ContainerID, BTreeMap<PeerID, f64>>,
-    /// What the peer of a commit under way has added to each, the commit included.
+    /// What the peer of a commit under way has added to each counter, the commit included.
     draft: HashMap<ContainerID, (PeerID, f64)>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Census {
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     counters: HashMap<ContainerID, (f64, f64)>,
-    /// Whether an operation added no finite number.
+    /// Whether an operation added something that is no finite number.
     is_endless: bool,
 }
 
@@ -126,7 +126,7 @@ impl Census {
         self.draft.entry(counter).or_insert((peer, held.unwrap_or(0.0))).1 += by;
     }
 
-    /// What a counter counts.
+    /// A counter's value, the commit under way included.
     pub(crate) fn counter(&self, id: &ContainerID) -> f64 {
         let sum = |sums: &BTreeMap<PeerID, f64>| sums.values().fold(0.0, |sum, by| sum + by);
         let (held, draft) = (self.counters.get(id), self.draft.get(id));
@@ -142,7 +142,7 @@ impl Census {
         count + 0.0 // minus zero is zero
     }
 
-    /// Whether each of these counters counts a number that it can tell from its neighbours.
+    /// Whether each counter stays within its limit, with every whole number exact.
     pub(crate) fn counts(&self, counted: &Counted) -> bool {
         let is_whole = |number: f64| number.fract() == 0.0;
         let fits = |(id, (before, by)): (&ContainerID, &(f64, f64))| {

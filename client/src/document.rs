@@ -112,8 +112,9 @@ impl Document {
         Ok(self.workspace.with(|replica| replica.schema_of(self.id))?)
     }
 
-    /// The deep value of one of its containers as JSON, each counter as every device counts it; None if it has no such
-    /// container. (Loro's own value of a counter is a running sum, which depends on the order of arrival.)
+    /// The deep value of a container of the document as JSON, with each counter as every device counts it; None if the
+    /// document has no such container. (Loro's own value of a counter is a running sum, which depends on the order of
+    /// arrival.)
     pub fn value_of(&self, container: &ContainerID) -> Result<Option<Value>, Error> {
         let value = self.workspace.with(|replica| replica.value_of(self.id, container))?;
         Ok(value.map(Value::from))

@@ -14,7 +14,7 @@ use crate::sync::View;
 pub struct Held {
     /// The document.
     pub document: DocumentId,
-    /// Why.
+    /// What keeps its edits from the server.
     pub reason: HeldReason,
 }
 
@@ -24,7 +24,7 @@ pub struct Held {
 pub struct Room {
     /// Bytes that are stored.
     pub bytes: u64,
-    /// How many may be.
+    /// Bytes that may be stored.
     pub quota_bytes: u64,
 }
 
@@ -63,7 +63,7 @@ pub enum HeldReason {
         /// How full; None until the server has said.
         room: Option<Room>,
     },
-    /// The server refuses.
+    /// The server refuses the edits.
     Refused(Code),
     /// The server contradicted itself.
     Diverged,
@@ -74,7 +74,7 @@ pub enum HeldReason {
 }
 
 impl HeldReason {
-    /// A stable name.
+    /// A stable name for the reason.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::ValueTooLarge => "value_too_large",
@@ -90,7 +90,7 @@ impl HeldReason {
         }
     }
 
-    /// Whether it stays until somebody does something about it. All else is tried again by itself.
+    /// Whether the reason stays until somebody acts on it. All others pass by themselves.
     pub const fn is_final(&self) -> bool {
         match self {
             Self::ValueTooLarge
@@ -136,14 +136,14 @@ impl fmt::Display for HeldReason {
     }
 }
 
-/// What is kept from the server, and why.
+/// The edits that are kept from the server, and why.
 pub(crate) struct Kept {
     pub(crate) held: Vec<Held>,
-    /// Whether it is all that is left to do, and none of it goes on by itself.
+    /// Whether the held edits are all that is left to do, and none of them goes on by itself.
     pub(crate) is_settled: bool,
 }
 
-/// Asks the store only where something may be unsent.
+/// The held edits of a workspace; the store is asked only where something may be unsent.
 pub(crate) fn kept(replica: &mut Replica, view: &View, fault: Option<Fault>, room: Option<Room>) -> Kept {
     let unsent = replica.unsent(view).unwrap_or_default();
     let of_all = of_all(view, fault, room);
@@ -172,7 +172,7 @@ fn of_all(view: &View, fault: Option<Fault>, room: Option<Room>) -> Option<HeldR
     }
 }
 
-/// Why the server takes nothing.
+/// The code with which the server takes nothing.
 pub(crate) fn refusal(view: &View) -> Option<Code> {
     view.blocked.or(view.held)
 }

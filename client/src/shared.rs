@@ -41,9 +41,9 @@ pub(crate) struct Shared {
 /// The local store does not take what sync has for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stopped {
-    /// What the machine is in the way of.
+    /// The fault of the machine, if it is one.
     pub(crate) fault: Option<Fault>,
-    /// For people.
+    /// The sentence for people.
     pub(crate) what: String,
 }
 

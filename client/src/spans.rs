@@ -19,7 +19,7 @@ pub(crate) fn containers_in(loro: &LoroDoc, span: IdSpan) -> Vec<ContainerID> {
     loro.get_changed_containers_in(ID::new(span.peer, span.counter.start), len_of(span)).into_iter().collect()
 }
 
-/// How many operations a span is.
+/// How many operations a span has.
 pub(crate) const fn len_of(span: IdSpan) -> usize {
     span.counter.end.abs_diff(span.counter.start) as usize
 }

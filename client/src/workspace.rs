@@ -75,7 +75,7 @@ pub struct Status {
     /// What the machine this device runs on is in the way of, for the local store: a full disk, say. Nothing that was saved is
     /// harmed, and it is tried again every two seconds.
     pub fault: Option<Fault>,
-    /// Whether, besides, everything on the server is here.
+    /// Whether everything on this device is on the server, and everything on the server is here.
     pub synced: bool,
     /// How many other devices are in the workspace.
     pub others: usize,

@@ -59,7 +59,7 @@ impl Valve {
         }
     }
 
-    /// Waits until more came than may.
+    /// Waits until a socket brought more than it may before Welcome.
     pub async fn overflow(&self) -> Code {
         loop {
             self.over.notified().await;

@@ -21,7 +21,7 @@ pub(super) struct Dates {
 #[derive(Default)]
 struct Now {
     at_s: i64,
-    /// Keeps a change apart from the one before it.
+    /// A message that keeps a change apart from the change before it.
     apart: Option<String>,
 }
 

@@ -21,13 +21,13 @@ const INDEX_ROOT: &str = "documents";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
-    /// Loro refused it.
+    /// Loro refused a step of the edit.
     #[error("the edit does not fit the document: {0}")]
     Loro(#[from] LoroError),
-    /// It nests containers or values too deep.
+    /// The edit nests containers or values too deep.
     #[error("the edit nests deeper than {NESTING_MAX}: no device could show it")]
     TooDeep,
-    /// The store did not take it.
+    /// The local store did not take the edit.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The first epoch's key is not here, on which names hang.
@@ -41,7 +41,7 @@ pub enum EditError {
         /// The schema version that reads it.
         needs: u32,
     },
-    /// Two devices that write as one peer diverge for ever.
+    /// The closure set a peer id, or allowed edits of older versions: two devices that write as one peer diverge for ever.
     #[error("the edit sets a peer id: leave it to Roost")]
     PeerChanged,
     /// The closure left the document at an older version.
@@ -50,7 +50,7 @@ pub enum EditError {
     /// The closure imported a snapshot without its history, which rejects what other devices wrote before it.
     #[error("the edit imports a shallow snapshot: export the document with its whole history (a full snapshot)")]
     Shallow,
-    /// The saved change would not give back what the closure did.
+    /// The edit's operations alone would not bring about what the closure saw.
     #[error("the edit does more than its operations say, and would not be the same after a restart: nothing was saved")]
     Unprovable,
     /// One value that cannot be split does not fit into an update.
@@ -58,7 +58,7 @@ pub enum EditError {
         "the edit holds a value of more than {VALUE_MAX} bytes, or a container whose keys have more than {CONTAINER_NAME_MAX}, which cannot be sent: split it, or keep it elsewhere"
     )]
     TooLarge,
-    /// A counter would count what it cannot tell from its neighbours.
+    /// A counter would go beyond 2^53 or to no finite number, or a whole number would be rounded.
     #[error("the edit counts to no finite number, or beyond 9007199254740992: keep larger numbers as text")]
     Uncountable,
     /// Two types of one collection that keep its fields in different ways.

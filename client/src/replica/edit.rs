@@ -17,11 +17,11 @@ use crate::schema::{Schema, derive_here, gate};
 use crate::store::Signed;
 use crate::sync::Event;
 
-/// What was edited.
+/// An edit that was made in memory and is to be saved.
 struct Edited {
     before: VersionVector,
     heads: Frontiers,
-    /// The operations; and what was imported that follows on operations that are not here.
+    /// Updates: the edit's operations, and imports that wait for operations that are not here.
     changes: Vec<Vec<u8>>,
     reader_min: u32,
     /// The schema version whose steps looked at it; 0 if none did.
@@ -38,7 +38,7 @@ impl Replica {
         self.edit_as(id, Remembered::Yes, |loro, _| edit(loro))
     }
 
-    /// The same for an edit that reads and writes counters.
+    /// [`Replica::edit`], for an edit that reads and writes counters.
     pub(crate) fn edit_counted<T>(
         &mut self,
         id: DocumentId,
@@ -198,7 +198,7 @@ impl OpenDocument {
     }
 }
 
-/// Why nothing was saved.
+/// Why an edit was not saved.
 enum NotEdited {
     Refused(Refusal),
     Stray(Stray),

@@ -22,7 +22,7 @@ impl MadeAgain {
         Self { held: pairs.into_iter().collect() }
     }
 
-    /// The container that stands for one now; those in `kept` stand for themselves.
+    /// The container that stands in another's place now; the containers in `kept` stand for themselves.
     fn of(&self, id: &ContainerID, kept: &HashSet<ContainerID>) -> ContainerID {
         if kept.contains(id) {
             return id.clone();
@@ -61,7 +61,7 @@ impl MadeAgain {
         renamed
     }
 
-    /// Applies a difference whose containers were renamed; the containers that this made again.
+    /// Applies a difference whose containers were renamed, and gives the containers that it made again.
     pub(super) fn apply(&self, loro: &LoroDoc, batch: &DiffBatch) -> LoroResult<Vec<(ContainerID, ContainerID)>> {
         let made = made_by(batch);
         let mut nodes_renamed = DiffBatch::default();
@@ -103,7 +103,7 @@ impl MadeAgain {
     }
 }
 
-/// The containers that a difference makes: those it puts somewhere.
+/// The containers that a difference makes by putting them somewhere.
 fn made_by(batch: &DiffBatch) -> HashSet<ContainerID> {
     let mut made = HashSet::new();
     for (_, diff) in batch.iter() {
@@ -120,7 +120,7 @@ fn made_by(batch: &DiffBatch) -> HashSet<ContainerID> {
     made
 }
 
-/// Whether a container is one of these, or a mergeable one in one of these.
+/// Whether a container is among some containers, or is a mergeable one that lies in one of them.
 fn lies_in(id: &ContainerID, these: &HashSet<ContainerID>) -> bool {
     these.contains(id) || id.parse_mergeable().is_some_and(|(parent, ..)| lies_in(&parent, these))
 }
@@ -171,7 +171,7 @@ impl Making {
         Self { nodes, peer, from, pairs: HashMap::new() }
     }
 
-    /// A container of the difference is as it was made: what it holds stands for what the difference put there.
+    /// Pairs what a container of the difference was to hold with what it holds now that it was made.
     fn meet(&mut self, loro: &LoroDoc, id: &ContainerID, diff: &Diff<'_>) {
         let now = self.now(id);
         match diff {
@@ -228,7 +228,7 @@ impl Making {
         }
     }
 
-    /// A container of the difference as it is called now.
+    /// The id that a container of the difference has now.
     fn now(&self, id: &ContainerID) -> ContainerID {
         if let Some(new) = self.pairs.get(id) {
             return new.clone();

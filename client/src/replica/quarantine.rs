@@ -9,7 +9,8 @@ impl Replica {
         self.store.quarantine()
     }
 
-    /// Tries to merge one again, with the others of its document, or all: how many went in.
+    /// Tries to merge an entry that was put aside again, with the others of its document, or all entries. How many were
+    /// merged.
     pub fn retry_quarantined(&mut self, seq: Option<u64>) -> Result<usize, StoreError> {
         let (seqs, documents) = self.store.requeue(seq)?;
         for document in documents {
@@ -24,7 +25,7 @@ impl Replica {
         Ok(merged)
     }
 
-    /// Leaves one as it is: it is kept, and no longer counted. False if there is none.
+    /// Leaves an entry that was put aside as it is: it is kept, and no longer counted. False if there is none.
     pub fn accept_quarantined(&mut self, seq: u64) -> Result<bool, StoreError> {
         self.store.accept(seq)
     }

@@ -44,7 +44,7 @@ impl OpenDocument {
         }
     }
 
-    /// Whether all that is beyond `from` goes into updates.
+    /// Refuses a document with an operation beyond `from` that no update has room for.
     pub(super) fn check_splits(&mut self, from: &VersionVector) -> Result<(), Refusal> {
         let (mut at, end) = (from.clone(), self.loro.oplog_vv());
         while !at.includes_vv(&end) {
@@ -72,7 +72,7 @@ fn in_order(loro: &LoroDoc, from: &VersionVector) -> Vec<IdSpan> {
     changes.into_iter().map(|(_, span)| span).collect()
 }
 
-/// The first of these, up to a number of operations.
+/// The first spans, up to a number of operations.
 fn first(spans: &[IdSpan], ops_max: i32) -> Vec<IdSpan> {
     let (mut taken, mut left) = (Vec::new(), ops_max);
     for span in spans {

@@ -85,7 +85,7 @@ impl Replica {
     }
 }
 
-/// The edit backwards, past what others wrote since: as Loro's own undo does it, without the memory of a process. Where
+/// Takes an edit back, past what others wrote since: as Loro's own undo does it, without the memory of a process. Where
 /// someone has written the same key of a map since, that stands. Loro takes back a container by hiding it with all that is
 /// in it, and shows a mergeable one again by making it as it was: neither is done to what others wrote into since. What is
 /// no mergeable container comes back as a new one: the answer says which, and `made` which did before.

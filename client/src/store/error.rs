@@ -17,17 +17,17 @@ pub enum StoreError {
     /// The machine is in the way: a full disk, say. Nothing is wrong with the file.
     #[error("{}: {fault}", named(.path))]
     Fault {
-        /// Which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What.
+        /// The fault.
         fault: Fault,
     },
-    /// The file or its folder.
+    /// The file or its folder cannot be opened.
     #[error("cannot open {path}: {source}")]
     Io {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The file is damaged, or not one of Roost's.
@@ -36,7 +36,7 @@ pub enum StoreError {
         named(.path)
     )]
     Corrupt {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// What is wrong.
         what: String,
@@ -47,7 +47,7 @@ pub enum StoreError {
     /// The copy that is made before a migration is not sound.
     #[error("the backup {path} is not sound ({what}): nothing was migrated; check the disk, and open again")]
     Backup {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// What is wrong.
         what: String,
@@ -117,7 +117,7 @@ impl StoreError {
         }
     }
 
-    /// The fault of the machine that it tells of, if it does.
+    /// The fault of the machine that the error tells of, if it does.
     pub const fn fault(&self) -> Option<Fault> {
         match self {
             Self::Locked(_) => Some(Fault::Busy),

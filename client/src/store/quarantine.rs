@@ -11,11 +11,11 @@ use super::{Store, StoreError, int, unsigned};
 pub struct Quarantined {
     /// The entry's number; 0 for a change that was saved here and does not load any more.
     pub seq: u64,
-    /// The document it is of; None for an entry that names none.
+    /// The entry's document; None for an entry that names none.
     pub document: Option<DocumentId>,
-    /// The device that it says wrote it; for a saved change, zeros.
+    /// The author that the entry names; zeros for a saved change.
     pub author: DeviceId,
-    /// Why it was put aside.
+    /// Why the entry was put aside.
     pub reason: String,
 }
 
@@ -84,8 +84,8 @@ impl Store {
         })
     }
 
-    /// The person has looked at an entry, or at 0 for all saved changes: it is kept, and no longer counted. False if there
-    /// is none.
+    /// Accepts an entry that was put aside, or with 0 all saved changes that were left out: they are kept, and no longer
+    /// counted. False if there is none.
     pub fn accept(&mut self, seq: u64) -> Result<bool, StoreError> {
         self.transaction(|transaction| {
             let accepted = match seq {

@@ -29,11 +29,11 @@ pub struct Turn {
 /// How a turn was taken back.
 #[derive(Debug)]
 pub struct TakenBack<'a> {
-    /// The document before that.
+    /// The document's version before the turn.
     pub before: &'a Frontiers,
-    /// And after.
+    /// The document's version after the turn.
     pub after: &'a Frontiers,
-    /// Containers that came back as others.
+    /// Containers that came back, each with the id of the new one.
     pub made_again: &'a [(ContainerID, ContainerID)],
 }
 

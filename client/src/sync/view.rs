@@ -1,10 +1,10 @@
-//! How sync stands, for whoever asks.
+//! The state of sync, for whoever asks.
 
 use roost_shared::{Code, Cursor};
 
 use super::{Connection, Machine};
 
-/// What the machine would tell a person.
+/// The state of sync, as a person is told it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
     /// A socket is live.
@@ -27,9 +27,9 @@ pub struct View {
     pub others: usize,
     /// How many of them have read everything of ours that is in the log.
     pub seen_by: usize,
-    /// The server was caught; sync has stopped.
+    /// The server contradicted itself; sync has stopped.
     pub diverged: bool,
-    /// Two roster branches.
+    /// The roster has two branches.
     pub forked: bool,
     /// The server does not know this device or its workspace, and is brought what it may have lost: whether it lets this
     /// device in is not known yet.
@@ -40,7 +40,7 @@ pub struct View {
 }
 
 impl Machine {
-    /// How things stand.
+    /// The state of sync now.
     pub fn view(&self) -> View {
         let online = self.connection == Connection::Live;
         let edited = self.edited || self.more || self.sealing || self.left;

@@ -9,7 +9,7 @@ use roost_shared::limits::{HTTP_CHAIN_MAX, SMALL_BODY_MAX};
 
 use super::Asker;
 
-/// What one asker must at least be let have: then the longest body comes in.
+/// The smallest share of one asker: with less, the longest body would not come in.
 const EACH_MIN: usize = 12 * 1024 * 1024;
 
 const _: () = assert!(large(EACH_MIN) >= HTTP_CHAIN_MAX);
@@ -17,14 +17,14 @@ const _: () = assert!(large(EACH_MIN) >= HTTP_CHAIN_MAX);
 /// What may be unfinished at once, of those who show no token and, apart from it, of those who do.
 #[derive(Clone)]
 pub struct InFlight {
-    /// Of those nobody knows.
+    /// The budget of askers without a token.
     pub unknown: Budget,
-    /// Of those who bear a token.
+    /// The budget of bearers of a token.
     pub known: Budget,
 }
 
 impl InFlight {
-    /// `all` bytes for each of the two, `each` for one address or one device in them.
+    /// Budgets of `all` bytes each, and of `each` bytes for one address or one device in them.
     pub fn new(all: usize, each: usize) -> Self {
         Self { unknown: Budget::new(all, each), known: Budget::new(all, each) }
     }
@@ -34,7 +34,7 @@ impl InFlight {
         all >= each && each >= EACH_MIN
     }
 
-    /// A charge of nothing yet, to who asks, for what was announced to have so many bytes.
+    /// A charge of no bytes yet, to an asker, for a body or Hello that was announced with a length.
     pub fn charge(&self, asker: Asker, announced: usize) -> Charge {
         let budget = match asker {
             Asker::Address(_) => &self.unknown,
@@ -60,7 +60,7 @@ struct Held {
 }
 
 impl Budget {
-    /// `all` bytes, and no more than `each` of them for one asker.
+    /// A budget of `all` bytes, and of no more than `each` of them for one asker.
     pub fn new(all: usize, each: usize) -> Self {
         Self { all, each, held: Arc::default() }
     }
@@ -70,7 +70,7 @@ impl Budget {
         self.held.lock().bytes
     }
 
-    /// How many were held at the most.
+    /// How many bytes were held at the most.
     pub fn most(&self) -> usize {
         self.held.lock().most
     }
@@ -93,7 +93,7 @@ impl Charge {
     /// Adds bytes that have arrived.
     ///
     /// # Errors
-    /// The asker has too many already, or all together have; nothing was added.
+    /// The asker's share or the whole budget has no room; nothing was added.
     pub fn add(&mut self, bytes: usize) -> Result<(), Code> {
         let is_small = self.announced.max(self.bytes + bytes) <= SMALL_BODY_MAX;
         let room = |budget| if is_small { budget } else { large(budget) };

@@ -33,7 +33,7 @@ impl FromRequest<Arc<App>> for Unread {
 }
 
 impl Unread {
-    /// Reads it whole. Its bytes are charged to who asks, as they arrive and for as long as the charge is kept: until
+    /// Reads the body whole. Its bytes are charged to the asker, as they arrive and for as long as the charge is kept: until
     /// what they hold was dealt with.
     pub async fn bytes(mut self, app: &App, asker: Asker, max: usize) -> Result<(Vec<u8>, Charge), ApiError> {
         let too_large = || ApiError::new(Code::TooLarge, format!("the body is longer than {max} bytes"));
@@ -63,7 +63,7 @@ impl Unread {
         }
     }
 
-    /// Reads it whole as JSON.
+    /// Reads the body whole, as JSON.
     pub async fn json<T: DeserializeOwned>(self, app: &App, asker: Asker, max: usize) -> Result<(T, Charge), ApiError> {
         if !self.is_json {
             return Err(ApiError::new(Code::BadMessage, "the body needs Content-Type: application/json"));

@@ -19,23 +19,23 @@ pub enum OpenError {
     /// The machine is in the way: a read-only disk, say. Nothing is wrong with the file.
     #[error("{path}: {fault}")]
     Fault {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What.
+        /// The fault.
         fault: Fault,
     },
-    /// The file or its folder.
+    /// The file or its folder cannot be opened.
     #[error("cannot open {path}: {source}")]
     Io {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// The file is damaged.
     #[error("{path} fails SQLite's own check ({found}): nothing was written to it; restore the last backup")]
     Corrupt {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
         /// What the check said.
         found: String,
@@ -46,23 +46,23 @@ pub enum OpenError {
     /// The tables are not this server's.
     #[error("{path}: {source}: the database was written by a newer roost, or edited by hand")]
     Migrate {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: MigrateError,
     },
     /// Anything else SQLite said.
     #[error("{path}: {source}")]
     Sqlite {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: sqlx::Error,
     },
 }
 
 impl OpenError {
-    /// The fault of the machine that it tells of, if it does.
+    /// The fault of the machine that the error tells of, if it does.
     pub const fn fault(&self) -> Option<Fault> {
         match self {
             Self::Fault { fault, .. } => Some(*fault),
