@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use roost::loro::{LoroDoc, LoroMap, LoroResult, LoroValue, ValueOrContainer};
+use roost::loro::{ContainerID, ContainerType, LoroDoc, LoroMap, LoroResult, LoroValue, ValueOrContainer};
 use roost::{Document, DocumentId, DocumentSchema, Plain, Workspace};
 use serde_json::{Value, json};
 
@@ -80,18 +80,15 @@ pub fn schema_of(document: &Value) -> String {
 
 pub async fn get(cli: &Cli, document: &str, path: Option<&str>) -> Result<(), Failure> {
     let found = on_document(cli, document, |_, document| {
-        let look = |loro: &LoroDoc| {
-            let root = loro.get_map(ROOT).get_deep_value();
-            let mut keys = path.into_iter().flat_map(|path| path.split('.'));
-            keys.try_fold(root, |value, key| match value {
-                LoroValue::Map(map) => map.get(key).cloned(),
-                _ => None,
-            })
-        };
-        Ok(document.read(look)?)
+        let root = document.value_of(&ContainerID::new_root(ROOT, ContainerType::Map))?.unwrap_or_else(|| json!({}));
+        let mut keys = path.into_iter().flat_map(|path| path.split('.'));
+        Ok(keys.try_fold(root, |value, key| match value {
+            Value::Object(mut map) => map.remove(key),
+            _ => None,
+        }))
     });
     let missing = || Failure::other(format!("there is nothing at {}", path.unwrap_or_default()));
-    json_line(&Value::from(found.await?.ok_or_else(missing)?));
+    json_line(&found.await?.ok_or_else(missing)?);
     Ok(())
 }
 

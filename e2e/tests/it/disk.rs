@@ -77,7 +77,6 @@ fn a_device_on_a_full_disk_reads_and_waits_and_goes_on() {
         try cat r disk/other cat notes
         try insert r disk/other insert notes 0 "$(head -c 60000 large)"
         try again r disk/other cat notes
-        try doctor r disk/other doctor
         try sync r disk/other sync --wait 5s
         try init r disk/new --server "$ADDRESS" init --name new
         mkfifo lines; "$ROOST" --data-dir disk/other --json sync --watch >lines 2>watch.err & watch=$!
@@ -103,7 +102,6 @@ fn a_device_on_a_full_disk_reads_and_waits_and_goes_on() {
     ended(&said, "cat", 0, "hello");
     ended(&said, "insert", 75, "the disk is full");
     assert_eq!(said["again"].trim(), "0 hello", "what was refused left nothing");
-    ended(&said, "doctor", 75, "the disk is full");
     ended(&said, "sync", 75, "the disk is full");
     ended(&said, "init", 75, "the disk is full");
     ended(&said, "watched", 0, "hello from one");
