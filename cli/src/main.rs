@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(run(&cli, &output));
     // A request under way must not hold the exit up; each command has closed its workspace, and what counts is on the disk.
     runtime.shutdown_background();
-    match done {
+    match done.and_then(|()| output::written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => output.fail(&failure),
     }

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use roost::{Code, Fault, Plain};
@@ -128,9 +129,26 @@ pub fn json_line(value: &Value) {
 /// Exactly these bytes on standard output: for the text of a document, which is asked for as it is.
 pub fn exactly(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    if let Err(error) = written {
+        UNWRITTEN.get_or_init(|| error);
+    }
 }
+
+/// Fails if something could not be written to standard output: a text on a full disk is cut short, and a secret that was
+/// made is known to nobody. A reader that has seen enough is no failure.
+pub fn written() -> Result<(), Failure> {
+    match UNWRITTEN.get().filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe) {
+        None => Ok(()),
+        Some(error) => {
+            let what = format!("what was asked for could not be written out ({error}): make room, and ask again");
+            Err(Failure::other(what).coded("output_unwritten"))
+        }
+    }
+}
+
+/// The first failure to write to standard output.
+static UNWRITTEN: OnceLock<std::io::Error> = OnceLock::new();
 
 /// One line on standard error, whatever the text holds.
 pub fn note(text: impl Display) {

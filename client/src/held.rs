@@ -93,12 +93,9 @@ impl HeldReason {
     /// Whether the reason stays until somebody acts on it. All others pass by themselves.
     pub const fn is_final(&self) -> bool {
         match self {
-            Self::ValueTooLarge
-            | Self::Behind { .. }
-            | Self::Unreadable
-            | Self::ReadOnly
-            | Self::Quota { .. }
-            | Self::Diverged => true,
+            Self::ValueTooLarge | Self::Behind { .. } | Self::Unreadable | Self::ReadOnly | Self::Diverged => true,
+            // The numbers are on their way.
+            Self::Quota { room } => room.is_some(),
             Self::Refused(code) => !code.is_retryable(),
             Self::Machine(fault) => !fault.is_passing(),
             Self::NoKey | Self::Offline => false,

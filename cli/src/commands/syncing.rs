@@ -87,6 +87,7 @@ fn line_of(status: &Status) -> String {
     };
     let seen = match (status.seen_by, status.others) {
         (_, 0) => String::new(),
+        _ if !status.on_server => String::new(),
         (seen_by, others) if seen_by == others => "; seen by all other devices".to_owned(),
         (seen_by, others) => format!("; seen by {seen_by} of {others} other devices"),
     };

@@ -22,7 +22,7 @@ const INDEX_ROOT: &str = "documents";
 #[non_exhaustive]
 pub enum EditError {
     /// Loro refused a step of the edit.
-    #[error("the edit does not fit the document: {0}")]
+    #[error("the edit does not fit the document: {}", plainly(.0))]
     Loro(#[from] LoroError),
     /// The edit nests containers or values too deep.
     #[error("the edit nests deeper than {NESTING_MAX}: no device could show it")]
@@ -163,6 +163,14 @@ impl Replica {
         })?;
         listed.sort_by(|one, other| (&one.1, one.0).cmp(&(&other.1, other.0)));
         Ok(listed)
+    }
+}
+
+/// Loro's words, without the place in its sources that it adds to some.
+fn plainly(error: &LoroError) -> String {
+    match error {
+        LoroError::OutOfBound { pos, len, .. } => format!("position {pos} is beyond the end, which is at {len}"),
+        error => error.to_string(),
     }
 }
 

@@ -93,6 +93,9 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::E
                 run(&format!("DELETE FROM {table}"), &[])?;
             }
             run("DELETE FROM risk WHERE what LIKE 'entry %'", &[])?;
+            // Numbers begin anew: what was put aside of the old log is kept, and met again if its author offers it again.
+            run("INSERT INTO quarantine_of_old_logs SELECT reason, document, bytes FROM quarantine", &[])?;
+            run("DELETE FROM quarantine", &[])?;
             run("DELETE FROM record WHERE branch = 1", &[])?;
             // The new log may lack anything: what the documents hold is offered again as it is read.
             run("UPDATE document SET log_vv = ?1, edited = 1", &[&VersionVector::default().encode()])

@@ -72,7 +72,7 @@ impl Store {
                     .execute([int(*seq)])?;
             }
             let mut documents: Vec<DocumentId> = rows.iter().map(|(_, document)| *document).collect();
-            if seq.is_none() {
+            if seq.is_none_or(|seq| seq == 0) {
                 let mut changed =
                     transaction.prepare_cached("SELECT DISTINCT document FROM change WHERE left_out = 1")?;
                 let changed = changed.query_map([], |row| row.get(0).map(DocumentId))?;

@@ -20,6 +20,8 @@ pub(super) struct Outbox {
     sent: Option<Sent>,
     held: Option<Held>,
     last_id: u64,
+    /// Rows of one Append: fewer where the server had no room for more.
+    rows_max: usize,
 }
 
 /// The server takes nothing of the outbox for now. The socket stays: what others write and the roster go on.
@@ -33,8 +35,9 @@ struct Held {
 #[derive(Debug)]
 struct Sent {
     id: u64,
-    /// Up to this author_seq.
+    /// Up to this author_seq, and how many rows.
     until: u64,
+    count: usize,
     if_tail: Option<u64>,
     deadline_ms: u64,
     /// Whether it was acknowledged. Its entries may be met before that; the next Append waits for both.
@@ -50,7 +53,7 @@ pub(super) struct Batch {
 
 impl Outbox {
     pub(super) fn new(rows: Vec<OutboxRow>) -> Self {
-        Self { rows: rows.into(), sent: None, held: None, last_id: 0 }
+        Self { rows: rows.into(), sent: None, held: None, last_id: 0, rows_max: APPEND_ENVELOPES_MAX }
     }
 
     /// Whether what goes next is a rewrite.
@@ -84,7 +87,7 @@ impl Outbox {
         let (mut envelopes, mut bytes, mut until) = (Vec::new(), 0, 0);
         for row in &self.rows {
             bytes += row.bytes.len();
-            let is_full = bytes > APPEND_BYTES_MAX || envelopes.len() == APPEND_ENVELOPES_MAX;
+            let is_full = bytes > APPEND_BYTES_MAX || envelopes.len() == self.rows_max;
             if is_full || row.if_tail != rewrites {
                 break;
             }
@@ -93,7 +96,8 @@ impl Outbox {
         }
         self.last_id += 1;
         let deadline_ms = now_ms + APPEND_TIMEOUT_MS + bytes as u64 / SLOWEST_BYTES_PER_MS;
-        self.sent = Some(Sent { id: self.last_id, until, if_tail, deadline_ms, is_acked: false });
+        self.sent =
+            Some(Sent { id: self.last_id, until, count: envelopes.len(), if_tail, deadline_ms, is_acked: false });
         Some(Batch { id: self.last_id, if_tail, envelopes })
     }
 
@@ -124,6 +128,16 @@ impl Outbox {
         self.sent.as_ref().is_some_and(|sent| sent.id == id)
     }
 
+    /// There is no room for what was in flight: half of it is sent at once, because an Append is taken whole or not at all.
+    /// False if it was one row.
+    pub(super) fn halve(&mut self) -> bool {
+        let halves = self.sent.take_if(|sent| sent.count > 1);
+        if let Some(sent) = &halves {
+            self.rows_max = sent.count / 2;
+        }
+        halves.is_some()
+    }
+
     /// What was in flight is sent again.
     pub(super) fn forget_sent(&mut self) {
         self.sent = None;
@@ -132,6 +146,7 @@ impl Outbox {
     /// The socket is gone: what was in flight, or held, is sent on the next.
     pub(super) fn disconnected(&mut self) {
         self.sent = None;
+        self.rows_max = APPEND_ENVELOPES_MAX;
         if let Some(held) = &mut self.held {
             held.until_ms = 0;
         }

@@ -28,6 +28,9 @@ impl Machine {
         step.notice(Notice::Refused { code });
         // A rewrite for which there is no room must not hold up what people write.
         let has_no_room = matches!(code, Code::QuotaExceeded | Code::TooLarge);
+        if code == Code::QuotaExceeded && !rewrites && self.outbox.halve() {
+            return;
+        }
         if code.is_retryable() || has_no_room && !rewrites {
             // Room is not made in a moment, and a try costs the whole Append.
             let at_least_ms = if has_no_room { BACKOFF_MAX_MS } else { retry_after_ms };

@@ -149,7 +149,8 @@ impl Device {
         &self.dir
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// A command on this device, not started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(roost());
         command.arg("--data-dir").arg(&self.dir).args(arguments).stdin(Stdio::null());
         command

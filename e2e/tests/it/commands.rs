@@ -396,3 +396,17 @@ fn a_number_that_would_be_rounded_is_refused() {
         assert_eq!(one.ok(&["get", "notes", "key"]), "null\n", "nothing was set");
     }
 }
+
+#[test]
+fn what_cannot_be_written_out_is_no_success() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("server"), &[]);
+    let (one, _other) = two_devices(dir.path(), &server.address());
+    one.ok(&["insert", "notes", "0", "plums"]);
+    for arguments in [&["cat", "notes"][..], &["docs"], &["history", "notes"], &["share"], &["recovery", "create"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let said = one.command(arguments).stdout(full).output().unwrap();
+        let error = String::from_utf8_lossy(&said.stderr);
+        assert!(said.status.code() == Some(1) && error.contains("could not be written out"), "{arguments:?}: {error}");
+    }
+}

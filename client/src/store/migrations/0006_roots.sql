@@ -17,3 +17,10 @@ CREATE TABLE made_again (
 
 -- Entries put aside that the person has looked at: they are kept, and no longer counted.
 ALTER TABLE quarantine ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
+
+-- Entries put aside in logs that this one took the place of: kept, and tried no more.
+CREATE TABLE quarantine_of_old_logs (
+    reason   TEXT NOT NULL,
+    document BLOB,
+    bytes    BLOB NOT NULL
+) STRICT;

@@ -201,7 +201,9 @@ fn another_log_takes_nothing_of_the_documents() {
     for table in ["leaf", "author", "outbox", "inbox"] {
         assert_eq!(after[table], [] as [Vec<Value>; 0], "{table} belonged to the log");
     }
-    for table in ["change", "quarantine", "divergence"] {
+    assert_eq!(after["quarantine"], [] as [Vec<Value>; 0], "numbers begin anew");
+    assert_eq!(after["quarantine_of_old_logs"].len(), before["quarantine"].len(), "what was put aside is kept");
+    for table in ["change", "divergence"] {
         assert!(!after[table].is_empty(), "{table}");
         assert_eq!(after[table], before[table], "{table} stays");
     }
