@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use roost_shared::wire::http::{TokenIs, WorkspaceIs};
 use roost_shared::wire::message::{ClientMessage, ServerMessage, Token};
 use roost_shared::{Code, Fault};
@@ -240,6 +241,7 @@ impl Worker {
                 }
                 let more = replica.work();
                 shared.publish(&mut replica);
+                MutexGuard::unlock_fair(replica); // whoever waits to look or to edit goes first
                 outputs.extend(more?);
             }
         });

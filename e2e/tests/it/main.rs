@@ -23,6 +23,7 @@ mod folders;
 mod full;
 mod hostile_bodies;
 mod kills;
+mod large;
 mod names;
 mod plain;
 mod poison;

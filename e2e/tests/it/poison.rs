@@ -123,8 +123,8 @@ impl Poisoner {
     }
 }
 
-/// Runs a command within a limit of memory.
-fn limited(device: &Device, arguments: &[&str]) -> Output {
+/// Runs a command within a limit of memory, of one gigabyte.
+pub fn limited(device: &Device, arguments: &[&str]) -> Output {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -v {MEMORY_KIB}; exec \"$@\""), "sh"]);
     command.arg(roost()).arg("--data-dir").arg(device.dir()).args(arguments);
