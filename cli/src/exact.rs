@@ -34,7 +34,7 @@ fn numbers(json: &str) -> Vec<&str> {
     found
 }
 
-/// How long the string is that begins here, both quotes counted.
+/// The length of the string that begins here, both quotes counted.
 fn string_len(token: &str) -> usize {
     let mut is_escaped = false;
     let end = token[1..].find(|character: char| {
@@ -49,7 +49,7 @@ fn number_len(token: &str) -> usize {
     token.find(|character: char| !matches!(character, '-' | '+' | '.' | 'e' | 'E' | '0'..='9')).unwrap_or(token.len())
 }
 
-/// Whether a document holds this very number.
+/// A document holds exactly this number.
 fn fits(number: &str) -> bool {
     if !number.contains(['.', 'e', 'E']) {
         return number.parse::<i64>().is_ok();

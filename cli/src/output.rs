@@ -1,4 +1,4 @@
-//! What is printed, and what a failure means to a script. Everything a command says passes through here, line by line: what
+//! Output of the commands, and the exit codes of failures. Everything a command says passes through here, line by line: what
 //! others wrote is in many of them, and neither ends a line nor commands the terminal.
 
 use std::fmt::Display;
@@ -26,7 +26,7 @@ pub struct Failure {
     exit: u8,
     code: String,
     message: String,
-    /// Whether the SDK's patience ended, which by itself says nothing of the reason.
+    /// The SDK's patience ended, which by itself says nothing of the reason.
     is_late: bool,
 }
 
@@ -54,7 +54,7 @@ impl Failure {
         Self::new(EXIT_TEMPORARY, "timed_out", message)
     }
 
-    /// The same under a code that says more.
+    /// A failure under a code that says more.
     pub fn coded(mut self, code: &str) -> Self {
         code.clone_into(&mut self.code);
         self
@@ -65,7 +65,7 @@ impl Failure {
         Self::new(exit_of(fault.code(), fault.is_passing()), fault.code(), message)
     }
 
-    /// The same, of a command that did part of its work: what that was.
+    /// A failure of a command that did part of its work: `done` says which.
     pub fn after(mut self, done: &str) -> Self {
         self.message = format!("{done}: {}", self.message);
         self
@@ -164,7 +164,7 @@ fn plain_line(text: impl Display) -> String {
     format!("{}\n", Plain(&text.to_string()))
 }
 
-/// The same value for whoever reads the JSON, and plain for whoever reads the terminal.
+/// JSON with the same value, whose characters are plain on a terminal.
 fn json_text(value: &Value) -> String {
     let mut text = String::new();
     for character in value.to_string().chars() {

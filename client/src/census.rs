@@ -23,7 +23,7 @@ pub(crate) const COUNTER_MAX_WHOLE: u64 = 1 << 53;
 /// The names of a document's roots, and the types that each name is a root of.
 pub(crate) type Roots = BTreeMap<String, BTreeSet<ContainerType>>;
 
-/// What a document's operations say that Loro's state does not: its roots, and what each counter counts.
+/// A document's roots and the counts of its counters, from its operations.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Census {
     /// Every root that an operation ever wrote into.
@@ -32,9 +32,9 @@ pub(crate) struct Census {
     met: Vec<(String, ContainerType)>,
     /// The version up to which the counters were counted.
     until: VersionVector,
-    /// What each peer added to each counter.
+    /// Each peer's sum of each counter.
     counters: HashMap<ContainerID, BTreeMap<PeerID, f64>>,
-    /// What the peer of a commit under way has added to each counter, the commit included.
+    /// The writing peer's sum of each counter, the commit under way included.
     draft: HashMap<ContainerID, (PeerID, f64)>,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Census {
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     counters: HashMap<ContainerID, (f64, f64)>,
-    /// Whether an operation added something that is no finite number.
+    /// An operation added no finite number.
     is_endless: bool,
 }
 
@@ -142,7 +142,7 @@ impl Census {
         count + 0.0 // minus zero is zero
     }
 
-    /// Whether each counter stays within its limit, with every whole number exact.
+    /// Counters are within the limit, and their whole numbers exact.
     pub(crate) fn counts(&self, counted: &Counted) -> bool {
         let is_whole = |number: f64| number.fract() == 0.0;
         let fits = |(id, (before, by)): (&ContainerID, &(f64, f64))| {
@@ -153,7 +153,7 @@ impl Census {
         !counted.is_endless && counted.counters.iter().all(fits)
     }
 
-    /// What every root holds that holds something, by its name; where several types of one name do, by name, a zero byte
+    /// Roots that hold something, by name; where several types of one name do, by name, a zero byte
     /// and the type.
     pub(crate) fn values(&self, loro: &LoroDoc) -> Vec<(String, LoroValue)> {
         let mut roots = Vec::new();
@@ -239,7 +239,7 @@ fn with_meta(nodes: LoroValue, meta: &impl Fn(TreeID) -> Option<LoroValue>) -> L
     LoroValue::from(counted.collect::<Vec<_>>())
 }
 
-/// What a counter's operation adds; None if that is no finite number, which counts as zero.
+/// A counter operation's increment; None for one that is not finite, which counts as zero.
 fn increment(counter: &loro::JsonFutureOp) -> Option<f64> {
     let written = serde_json::to_value(counter).unwrap_or_default();
     written["value"].as_f64().filter(|by| by.is_finite())

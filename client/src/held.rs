@@ -1,4 +1,4 @@
-//! What keeps edits of this device from the server: said of each document, with the numbers.
+//! Edits that are held: each document's reason why its edits are kept from the server, with the numbers.
 
 use std::fmt;
 
@@ -14,11 +14,11 @@ use crate::sync::View;
 pub struct Held {
     /// The document.
     pub document: DocumentId,
-    /// What keeps its edits from the server.
+    /// The reason why the document's edits are kept from the server.
     pub reason: HeldReason,
 }
 
-/// How full a workspace is, as its server says.
+/// The room of a workspace, as its server says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Room {
@@ -41,7 +41,7 @@ impl fmt::Display for Room {
     }
 }
 
-/// What keeps edits from the server.
+/// A reason why edits are kept from the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HeldReason {
@@ -54,13 +54,13 @@ pub enum HeldReason {
     },
     /// The document does not load.
     Unreadable,
-    /// This device may only read, or was sent away.
+    /// The device may only read, or was revoked.
     ReadOnly,
     /// The key to seal with is not here yet.
     NoKey,
     /// The workspace is full.
     Quota {
-        /// How full; None until the server has said.
+        /// The room; None until the server has said.
         room: Option<Room>,
     },
     /// The server refuses the edits.
@@ -90,7 +90,7 @@ impl HeldReason {
         }
     }
 
-    /// Whether the reason stays until somebody acts on it. All others pass by themselves.
+    /// A final reason stays until somebody acts on it; any other passes by itself.
     pub const fn is_final(&self) -> bool {
         match self {
             Self::ValueTooLarge | Self::Behind { .. } | Self::Unreadable | Self::ReadOnly | Self::Diverged => true,
@@ -154,7 +154,7 @@ pub(crate) fn kept(replica: &mut Replica, view: &View, fault: Option<Fault>, roo
     Kept { is_settled: is_caught_up && count > 0 && held.len() == count && is_final, held }
 }
 
-/// What keeps every edit from the server.
+/// The reason that holds for every document.
 fn of_all(view: &View, fault: Option<Fault>, room: Option<Room>) -> Option<HeldReason> {
     if let Some(fault) = fault {
         return Some(HeldReason::Machine(fault));

@@ -203,7 +203,7 @@ impl Roost {
         }
     }
 
-    /// What every way in asks first: whether the directory takes this workspace beside what it holds.
+    /// Every way in asks this first: the directory takes the workspace beside what it holds, or refuses it.
     fn admits(&self, workspace: WorkspaceId) -> Result<(), Error> {
         if !self.settings.one_workspace {
             return Ok(());

@@ -28,13 +28,13 @@ pub(crate) struct Shared {
     pub(crate) closed: watch::Sender<bool>,
     /// The last thing that went wrong on the way to the server, for people.
     pub(crate) trouble: Mutex<Option<TransportError>>,
-    /// What the live socket brought that the worker has not come to.
+    /// Messages of the live socket that the worker has not come to.
     pub(crate) unheard: Mutex<Option<Unheard>>,
     /// The status as it was last looked up, for whoever asks while long work has the replica.
     pub(crate) status: Mutex<Status>,
-    /// Why sync waits for the local store; None while that works.
+    /// The fault of the local store that sync waits for; None while the store works.
     pub(crate) stopped: Mutex<Option<Stopped>>,
-    /// How full the workspace is, as the server told when it refused more.
+    /// The room of the workspace, as the server told when it refused more.
     pub(crate) room: Mutex<Option<Room>>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Stopped {
 }
 
 impl Shared {
-    /// Whether the server said something that the worker has not come to.
+    /// The live socket brought a message that the worker has not come to.
     pub(crate) fn has_unheard(&self) -> bool {
         self.unheard.lock().as_ref().is_some_and(Unheard::is_some)
     }

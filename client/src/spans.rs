@@ -19,7 +19,7 @@ pub(crate) fn containers_in(loro: &LoroDoc, span: IdSpan) -> Vec<ContainerID> {
     loro.get_changed_containers_in(ID::new(span.peer, span.counter.start), len_of(span)).into_iter().collect()
 }
 
-/// How many operations a span has.
+/// The number of operations of a span.
 pub(crate) const fn len_of(span: IdSpan) -> usize {
     span.counter.end.abs_diff(span.counter.start) as usize
 }

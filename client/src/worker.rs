@@ -65,9 +65,9 @@ pub(crate) struct Worker {
     connecting: Option<AbortHandle>,
     requests: JoinSet<Done>,
     is_resting: bool,
-    /// What was logged of the local store while sync waited for it, so that each try does not say it again.
+    /// The last logged fault of the local store, so that each try does not log it again.
     warned: Option<Stopped>,
-    /// Whether the workspace was full when that was looked at last.
+    /// The workspace was full at the last look.
     is_full: bool,
 }
 

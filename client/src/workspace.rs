@@ -29,7 +29,7 @@ use crate::worker::{Command, Worker};
 
 /// Commands waiting for the worker; a poke that finds it full changes nothing, because one is waiting already.
 const COMMANDS_MAX: usize = 64;
-/// How long [`Workspace::status`] waits for the replica.
+/// The longest time that [`Workspace::status`] waits for the replica.
 const STATUS_WAIT: Duration = Duration::from_millis(20);
 /// Notices a listener may lag behind before it loses the oldest.
 const NOTICES_MAX: usize = 256;
@@ -65,7 +65,7 @@ pub struct Status {
     pub outbox: usize,
     /// Whether everything on this device is durable on the server.
     pub on_server: bool,
-    /// Whether everything on the server is here and verified, whatever waits here to be sent.
+    /// Everything on the server is here and verified, whatever waits here to be sent.
     pub caught_up: bool,
     /// Documents with edits that are kept from the server, and why: by their size, a full workspace, a refusal, a newer app, a
     /// full disk. They are tried again; what is on its way stands in `outbox`.
@@ -75,7 +75,7 @@ pub struct Status {
     /// What the machine this device runs on is in the way of, for the local store: a full disk, say. Nothing that was saved is
     /// harmed, and it is tried again every two seconds.
     pub fault: Option<Fault>,
-    /// Whether everything on this device is on the server, and everything on the server is here.
+    /// Everything on this device is on the server, and everything on the server is here.
     pub synced: bool,
     /// How many other devices are in the workspace.
     pub others: usize,
@@ -100,9 +100,9 @@ pub struct Status {
     /// The server does not know this device or its workspace, and is brought what it may have lost: whether it lets this
     /// device in is not known yet.
     pub asking: bool,
-    /// Why the server does not let this device in: what it said last, once it had been brought what it may have lost.
+    /// The code for which the server does not let this device in, once it had been brought the records it may have lost.
     pub blocked: Option<Code>,
-    /// What last went wrong: in the local store, or on the way to the server.
+    /// The last error of the local store, or on the way to the server.
     pub trouble: Option<String>,
 }
 
@@ -125,7 +125,7 @@ impl Status {
         status.at(&view, idle)
     }
 
-    /// The same with what the machine says now.
+    /// Brings a status up to date with the machine's view.
     fn at(mut self, view: &View, idle: bool) -> Self {
         self.online = view.online;
         self.cursor = view.cursor.0;
@@ -288,7 +288,7 @@ impl Workspace {
         Ok(self.with(|replica| replica.accept_quarantined(seq))?)
     }
 
-    /// How things stand now. It waits for no work: while a merge or an edit takes long, the answer is the status before it,
+    /// The workspace's status now. The call waits for no work: while a merge or an edit takes long, the answer is the status before it,
     /// neither `on_server` nor `synced`.
     pub fn status(&self) -> Status {
         let shared = &self.inner.shared;
@@ -326,7 +326,7 @@ impl Workspace {
         status
     }
 
-    /// Whether an edit could be saved now; else what the machine is in the way of, such as a full disk.
+    /// Tries whether an edit could be saved now; the error names the machine's fault, such as a full disk.
     pub fn check_writes(&self) -> Result<(), Error> {
         Ok(self.with(Replica::check_writes)?)
     }

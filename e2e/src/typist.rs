@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::sim::random::Random;
 
-/// How many words the typist knows.
+/// The number of words the typist knows.
 const WORDS: usize = 400;
 const SYLLABLES: [&str; 32] = [
     "ba", "cro", "del", "fi", "gru", "ho", "ji", "kem", "lo", "mur", "na", "os", "pli", "qua", "re", "spo", "tu",
@@ -23,7 +23,7 @@ const EMOJI: [&str; 8] = ["😀", "🪶", "👩\u{200d}🌾", "🏳\u{fe0f}\u{20
 #[derive(Debug, Serialize)]
 pub struct Patch(pub usize, pub usize, pub String);
 
-/// What was done at one time.
+/// The patches of one moment.
 #[derive(Debug, Serialize)]
 pub struct Transaction {
     pub time: String,
@@ -91,7 +91,7 @@ impl Typist {
         }
     }
 
-    /// What a person does between two bursts.
+    /// An act of a person between two bursts.
     fn turn(&mut self) {
         match self.random.below(16) {
             0..=4 => self.jump(),

@@ -88,7 +88,7 @@ pub struct Config {
     pub access: Access,
     /// Who may create workspaces.
     pub admission: Admission,
-    /// How many bytes may be unfinished at once.
+    /// Bytes that may be unfinished at once.
     pub in_flight: InFlight,
 }
 

@@ -21,7 +21,7 @@ use crate::access::Charge;
 /// closed on unread bytes is reset, and the refusal lost with it.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What a socket may bring before Welcome. The WebSocket library's sizes are those of a whole message from the upgrade
+/// The bytes a socket may bring before Welcome. The WebSocket library's sizes are those of a whole message from the upgrade
 /// on; the stream below it is what can be narrowed, and widened at Welcome.
 #[derive(Default)]
 pub struct Valve {
@@ -76,7 +76,7 @@ impl Valve {
         }
     }
 
-    /// How many bytes may be read now.
+    /// The number of bytes that may be read now.
     fn poll_room(&self, context: &Context<'_>) -> Poll<usize> {
         match &mut *self.state.lock() {
             State::Wide => Poll::Ready(usize::MAX),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-/// What the machine does not let a store do. It says nothing against the file: what was saved before is in it.
+/// A fault of the machine that a store meets. The file itself is sound, with all that was saved before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
@@ -11,7 +11,7 @@ pub enum Fault {
     Full,
     /// The file system is read-only, or the file.
     ReadOnly,
-    /// This user may not.
+    /// The user has no permission.
     Forbidden,
     /// The process, or the system, has as many files open as it may.
     TooManyFiles,
@@ -25,7 +25,7 @@ pub enum Fault {
     Failing,
 }
 
-/// What an error of SQLite speaks of.
+/// The cause of an SQLite error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The machine.
@@ -63,7 +63,7 @@ impl Fault {
         }
     }
 
-    /// What happened, and what to do.
+    /// A sentence on the fault, and what to do.
     pub const fn advice(self) -> &'static str {
         match self {
             Self::Full => "the disk is full: what was saved before is safe; free some space and try again",
@@ -89,17 +89,17 @@ impl Fault {
         }
     }
 
-    /// Whether it may be over the next time, without a person who looks at just this.
+    /// A passing fault may be over the next time, without a person who looks at just this.
     pub const fn is_passing(self) -> bool {
         matches!(self, Self::Full | Self::TooManyFiles | Self::Memory | Self::Busy)
     }
 
-    /// Whether the system may say more of it than SQLite does.
+    /// The system may say more of the fault than SQLite does.
     pub const fn is_vague(self) -> bool {
         matches!(self, Self::Unreachable | Self::Failing)
     }
 
-    /// What the system says.
+    /// Reads the fault from an error of the system.
     pub fn of_io(error: &io::Error) -> Option<Self> {
         const EIO: i32 = 5;
         const ENFILE: i32 = 23;
@@ -122,7 +122,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What SQLite says, by its extended result code.
+/// Reads the cause from SQLite's extended result code.
 pub const fn cause_of(extended_code: i32) -> Cause {
     const PERM: i32 = 3;
     const BUSY: i32 = 5;

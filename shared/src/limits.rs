@@ -64,7 +64,7 @@ pub const ERROR_TEXT_MAX: usize = 1_024;
 pub const PAGE_ITEMS_MAX: usize = 1_024;
 /// The Hello message.
 pub const HELLO_MAX: usize = 4 * 1024;
-/// What a socket may bring before Welcome: a Hello, the heads of its frames, and a ping.
+/// Bytes that a socket may bring before Welcome: a Hello, the heads of its frames, and a ping.
 pub const BEFORE_WELCOME_MAX: usize = HELLO_MAX + 64;
 /// Documents a Hello may name.
 pub const HELLO_DOCUMENTS_MAX: usize = 96;

@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Plain<'a>(pub &'a str);
 
 impl Plain<'_> {
-    /// Whether a character is escaped: a control (C0, DEL, C1), a mark that turns the direction of what follows, the end of
+    /// An escaped character is a control (C0, DEL, C1), a mark that turns the direction of what follows, the end of
     /// a line or paragraph, and what breaks or annotates a line unseen. Joiners are shown: words and emoji are made of them.
     pub fn escapes(character: char) -> bool {
         character.is_control()

@@ -29,7 +29,7 @@ fn list(documents: &[(DocumentId, String)]) -> Vec<Value> {
     documents.iter().map(|(id, name)| json!({ "id": id, "name": name })).collect()
 }
 
-/// What each document is called in a list for people: its name, and where another is shown by the same, the beginning of its
+/// Names of documents in a list for people: the name, and where another is shown by the same, the beginning of its
 /// id.
 pub fn shown(documents: &[(DocumentId, String)]) -> Vec<String> {
     let mut named = BTreeMap::<String, Vec<String>>::new();

@@ -1,4 +1,4 @@
-//! What a workspace's status means to whoever asked for sync: done, not yet, kept out, or in need of a person.
+//! Verdicts on a workspace's status for sync: done, not yet, kept out, or in need of a person.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ pub async fn reach(workspace: &Workspace, wait: Duration) -> Result<(), Failure>
     }
 }
 
-/// Whether a look at the server has come to something, if only to that it cannot be reached.
+/// A look at the server has come to an end, if only to that the server cannot be reached.
 pub fn is_known(status: &Status) -> bool {
     let is_counted = |held: &Held| !matches!(held.reason, HeldReason::Quota { room: None });
     let is_held = status.caught_up && !status.held.is_empty() && status.held.iter().all(is_counted);
     status.synced || is_held || status.blocked.is_some() || status.trouble.is_some() && !status.asking
 }
 
-/// Why something that waited for sync did not happen in time.
+/// The failure of a command that waited for sync in vain.
 pub fn late(workspace: &Workspace) -> Failure {
     let status = workspace.status();
     if let Some(code) = status.blocked {
@@ -45,7 +45,7 @@ pub fn late(workspace: &Workspace) -> Failure {
     Failure::temporary(format!("not synced in time ({why}); everything is safe here"))
 }
 
-/// What a person has to know of a workspace that is at rest.
+/// The failure that a person has to know of in a workspace at rest.
 pub fn judge(workspace: &Workspace) -> Result<(), Failure> {
     let status = workspace.status();
     if let Some(code) = status.blocked {
@@ -93,7 +93,7 @@ fn first_held<'a>(
     meant.min_by_key(|held| listed(workspace, held).is_none())
 }
 
-/// How many documents are kept from the server, and why the first of them is.
+/// A sentence on the held documents: their number, and the reason of the first.
 fn kept_back(workspace: &Workspace, status: &Status, first: &Held) -> String {
     let others = match status.held.len() {
         0 | 1 => String::new(),
@@ -104,13 +104,13 @@ fn kept_back(workspace: &Workspace, status: &Status, first: &Held) -> String {
     format!("edits of {name} are kept from the server: {}{others}; everything is safe here", first.reason)
 }
 
-/// What each document that is kept from the server is called, and why it is.
+/// Names and reasons of the held documents.
 pub fn held_lines(workspace: &Workspace, status: &Status) -> Vec<String> {
     let line = |held: &Held| format!("{} is kept from the server: {}", name_of(workspace, held), held.reason);
     status.held.iter().map(line).collect()
 }
 
-/// The same as JSON.
+/// Held documents as JSON.
 pub fn held_objects(workspace: &Workspace, status: &Status) -> Vec<Value> {
     let object = |held: &Held| {
         let mut object = json!({
@@ -144,7 +144,7 @@ fn listed(workspace: &Workspace, held: &Held) -> Option<String> {
     documents.into_iter().find(|(id, _)| *id == held.document).map(|(_, name)| name)
 }
 
-/// How many entries were put aside, and what to do about them.
+/// A sentence on the entries in quarantine, and what to do about them.
 pub fn put_aside(entries: u64) -> String {
     let which = if entries == 1 { "1 entry was".to_owned() } else { format!("{entries} entries were") };
     format!("{which} put aside because they do not merge; the others did: roost quarantine lists what was put aside")

@@ -113,7 +113,7 @@ impl Fields {
 pub(crate) struct Writer<'a> {
     /// The peer of the document that is written.
     pub(crate) peer: PeerID,
-    /// What its counters count, the commit under way included.
+    /// The document's census, the commit under way included.
     pub(crate) census: &'a mut Census,
     /// The same at every write of a device.
     pub(crate) device: String,

@@ -66,7 +66,7 @@ fn changes(before: &str, after: &str) -> Vec<(Range<usize>, Range<usize>)> {
     if kept < one.len().min(other.len()) / KEPT_PART { vec![whole] } else { hunks }
 }
 
-/// How many bytes two texts have in common from one end.
+/// The length in bytes that two texts have in common from one end.
 fn common(one: impl Iterator<Item = (usize, char)>, other: impl Iterator<Item = (usize, char)>) -> usize {
     let both = one.zip(other).take_while(|((_, one), (_, other))| one == other);
     both.map(|((_, same), _)| same.len_utf8()).sum()
@@ -76,7 +76,7 @@ fn from_end(text: &str) -> impl Iterator<Item = (usize, char)> {
     text.char_indices().rev()
 }
 
-/// What texts are compared by.
+/// The unit that texts are compared by.
 #[derive(Clone, Copy)]
 enum Unit {
     Character,

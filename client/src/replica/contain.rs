@@ -45,17 +45,17 @@ pub(super) struct OpenDocument {
     pub(super) is_signed: bool,
     /// The schema version whose steps looked at all of it.
     pub(super) migrated: u32,
-    /// What its operations say that Loro's state does not.
+    /// The document's roots and counters, from its operations.
     pub(super) census: Census,
     /// The version that is saved.
     pub(super) saved: VersionVector,
-    /// What waits in it for operations that are not here, as it is saved.
+    /// Operations that wait for others, as they are saved.
     pub(super) waits: Option<Vec<u8>>,
     /// The peer it was opened under.
     pub(super) peer: PeerID,
-    /// How its commits are dated.
+    /// The dates of its commits.
     pub(super) dates: Dates,
-    /// When this process edited it last, by the monotonic clock.
+    /// The time of this process's last edit, by the monotonic clock.
     pub(super) edited_at_ms: Option<u64>,
     /// About as many operations as fit into one update.
     pub(super) update_ops: i32,
@@ -201,7 +201,7 @@ impl OpenDocument {
         self.waits = self.waiting();
     }
 
-    /// What waits in it for operations that are not here.
+    /// Operations in the document that wait for others.
     pub(super) fn waiting(&self) -> Option<Vec<u8>> {
         self.loro.export_pending_updates().ok().flatten()
     }
@@ -222,7 +222,7 @@ impl OpenDocument {
         self.loro.clear_next_commit_options();
     }
 
-    /// Whether the document is in the state that every closure is given it in: what is saved, all of it, at its newest
+    /// The document is in the state that every closure is given it in: what is saved, all of it, at its newest
     /// version, under its own peer. An app may have kept a handle on it, or left it elsewhere.
     pub(super) fn is_as_saved(&self) -> bool {
         self.loro.commit();
@@ -230,7 +230,7 @@ impl OpenDocument {
         self.stray().is_none() && self.loro.oplog_vv() == self.saved && self.waiting() == self.waits
     }
 
-    /// What a closure did to the document that no operation says.
+    /// A state that a closure left the document in without an operation.
     pub(super) fn stray(&self) -> Option<Stray> {
         if self.loro.peer_id() != self.peer || self.loro.is_detached_editing_enabled() {
             Some(Stray::Peer)
@@ -366,7 +366,7 @@ fn scratch<T>(work: impl FnOnce(&LoroDoc) -> Result<T, LoroError>) -> Result<T, 
     done
 }
 
-/// Whether these operations write a value that is nested too deep.
+/// Operations of the span write a value that is nested too deep.
 fn has_deep_value(loro: &LoroDoc, span: IdSpan) -> bool {
     let changes = loro.export_json_in_id_span(span);
     changes.iter().flat_map(|change| &change.ops).any(|op| match &op.content {

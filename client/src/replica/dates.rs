@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 /// Seconds within which one device's commits share a date in the history.
 pub(super) const HISTORY_GRAIN_S: i64 = 60;
 
-/// How the commits of a document are dated until the next edit.
+/// The date of a document's commits until the next edit.
 pub(super) struct Dates {
     now: Arc<Mutex<Now>>,
     _each_commit: Subscription,

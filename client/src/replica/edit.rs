@@ -198,7 +198,7 @@ impl OpenDocument {
     }
 }
 
-/// Why an edit was not saved.
+/// The reason why an edit was not saved.
 enum NotEdited {
     Refused(Refusal),
     Stray(Stray),

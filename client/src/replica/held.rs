@@ -1,4 +1,4 @@
-//! Which documents hold edits that are not on the server, and what keeps those of each.
+//! Documents with edits that are not on the server, and the reason of each.
 
 use roost_shared::DocumentId;
 use roost_shared::roster::Scope;

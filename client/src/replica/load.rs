@@ -44,7 +44,7 @@ impl Replica {
         }
     }
 
-    /// The same, unless one of the roots it met takes the name of another: Loro shows them in the order it met them, and
+    /// Keeps a document open, unless a root it met takes another's name: Loro shows roots in the order it met them, and
     /// loads them in the order of every device.
     pub(super) fn keep_met(&mut self, id: DocumentId, open: OpenDocument, roots: &[(String, ContainerType)]) {
         let clashes = |(name, _): &(String, _)| open.census.roots.get(name).is_some_and(|kinds| kinds.len() > 1);

@@ -120,7 +120,7 @@ fn made_by(batch: &DiffBatch) -> HashSet<ContainerID> {
     made
 }
 
-/// Whether a container is among some containers, or is a mergeable one that lies in one of them.
+/// A container is one of some containers, or a mergeable one that lies in one of them.
 fn lies_in(id: &ContainerID, these: &HashSet<ContainerID>) -> bool {
     these.contains(id) || id.parse_mergeable().is_some_and(|(parent, ..)| lies_in(&parent, these))
 }

@@ -149,7 +149,7 @@ impl Replica {
         self.store.set_paused(paused)
     }
 
-    /// Whether an edit could be saved now.
+    /// Tries whether the store takes an edit now.
     pub fn check_writes(&mut self) -> Result<(), StoreError> {
         self.store.check_writes()
     }

@@ -12,7 +12,7 @@ use loro::{
 use crate::schema::is_computed;
 use crate::spans::containers_in;
 
-/// What others wrote into, and all that it lies in.
+/// Containers that others wrote into, and the containers around them.
 #[derive(Default)]
 pub(super) struct Theirs {
     containers: HashSet<ContainerID>,
@@ -174,7 +174,7 @@ fn container_of(held: &ValueOrContainer) -> Option<ContainerID> {
     }
 }
 
-/// Whether a container is one of these, or lies in one of them.
+/// A container is one of these, or lies in one of them.
 fn is_within(id: &ContainerID, these: &HashSet<ContainerID>) -> bool {
     let mut at = Some(id.clone());
     while let Some(id) = at {

@@ -190,7 +190,7 @@ pub(crate) fn derive_here(
 /// Where derivations are written.
 struct Desk<'a> {
     loro: &'a LoroDoc,
-    /// What the counters count: no derivation writes into one.
+    /// The census of the document: no derivation writes into a counter.
     census: &'a Census,
     /// None: into the document itself.
     document: Option<DocumentId>,

@@ -1,4 +1,4 @@
-//! What the local store could not do: a fault of the machine is told from damage of the file here, and nowhere else.
+//! Errors of the local store: a fault of the machine is told from damage of the file here, and nowhere else.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use roost_shared::fault::{Cause, Fault, cause_of};
 
-/// What the local store could not do. Nothing saved before is harmed.
+/// An error of the local store. Everything saved before is unharmed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -64,7 +64,7 @@ impl From<rusqlite::Error> for StoreError {
 }
 
 impl StoreError {
-    /// What SQLite said of the file at `path`, which is empty where it is not known.
+    /// Reads SQLite's error about the file at `path`, which is empty where it is not known.
     pub(super) fn of_sqlite(path: &Path, error: rusqlite::Error) -> Self {
         match error.sqlite_error().map_or(Cause::Other, |error| cause_of(error.extended_code)) {
             Cause::Machine(Fault::Busy) => Self::Locked(path.to_owned()),
@@ -74,7 +74,7 @@ impl StoreError {
         }
     }
 
-    /// What an SQL migration of the file ended with.
+    /// Reads the error that an SQL migration of the file ended with.
     pub(super) fn of_migration(path: &Path, error: rusqlite_migration::Error) -> Self {
         let corrupt = |what: String| Self::Corrupt { path: path.to_owned(), what };
         match error {
@@ -87,7 +87,7 @@ impl StoreError {
         }
     }
 
-    /// What the system said of a file or folder.
+    /// Reads the system's error about a file or folder.
     pub(crate) fn of_io(path: &Path, source: io::Error) -> Self {
         match Fault::of_io(&source) {
             Some(fault) => Self::Fault { path: path.to_owned(), fault },
@@ -108,7 +108,7 @@ impl StoreError {
         }
     }
 
-    /// Whether the same may succeed later without anything else changing.
+    /// A retryable error may pass by itself.
     pub const fn is_retryable(&self) -> bool {
         match self {
             Self::Locked(_) => true,

@@ -175,7 +175,7 @@ impl Store {
         Ok(devices)
     }
 
-    /// How many entries were put aside, and saved changes left out, that nobody has accepted.
+    /// The number of entries in quarantine and of saved changes left out that nobody has accepted.
     pub fn quarantined(&self) -> Result<u64, StoreError> {
         let sql = "SELECT (SELECT count(*) FROM quarantine WHERE accepted = 0) + (SELECT count(*) FROM change WHERE left_out = 1)";
         Ok(self.connection.query_row(sql, [], |row| unsigned(row, 0))?)

@@ -146,7 +146,7 @@ impl Store {
         Ok(done)
     }
 
-    /// What is read together, as of one moment: needs no room on the disk, and no leave to write.
+    /// Reads as of one moment: this needs no room on the disk, and no leave to write.
     fn look<T>(&mut self, look: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>) -> Result<T, StoreError> {
         let path = self.path.as_deref().unwrap_or(Path::new(""));
         let failed = |error| StoreError::of_sqlite(path, error);
@@ -208,7 +208,7 @@ fn newest() -> u32 {
     u32::try_from(STEPS.len()).unwrap_or(u32::MAX)
 }
 
-/// Where SQLite keeps what was committed last.
+/// The path of SQLite's write-ahead log.
 fn wal_of(path: &Path) -> PathBuf {
     let mut wal = OsString::from(path);
     wal.push("-wal");

@@ -15,7 +15,7 @@ pub struct Quarantined {
     pub document: Option<DocumentId>,
     /// The author that the entry names; zeros for a saved change.
     pub author: DeviceId,
-    /// Why the entry was put aside.
+    /// The reason why the entry was put aside.
     pub reason: String,
 }
 
@@ -97,7 +97,7 @@ impl Store {
         })
     }
 
-    /// Whether an entry was merged: it neither waits nor is put aside.
+    /// A merged entry neither waits in the inbox nor lies in quarantine.
     pub fn is_merged(&self, seq: Seq) -> Result<bool, StoreError> {
         let sql = "SELECT NOT EXISTS (SELECT 1 FROM inbox WHERE seq = ?1) \
                    AND NOT EXISTS (SELECT 1 FROM quarantine WHERE seq = ?1)";

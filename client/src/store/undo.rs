@@ -26,7 +26,7 @@ pub struct Turn {
     pub after: Frontiers,
 }
 
-/// How a turn was taken back.
+/// The edit that took a turn back.
 #[derive(Debug)]
 pub struct TakenBack<'a> {
     /// The document's version before the turn.

@@ -124,7 +124,7 @@ pub struct Machine {
     /// Evidence was sent; until the answer this log is not ours.
     disputed: bool,
     outbox: Outbox,
-    /// How long the outbox waits after a refusal that passes, and whether it does.
+    /// The backoff of the outbox after refusals that pass.
     patience: Backoff,
     waits: bool,
     resync: Option<Stage>,

@@ -138,7 +138,7 @@ impl Outbox {
         halves.is_some()
     }
 
-    /// What was in flight is sent again.
+    /// Sends the Append in flight again.
     pub(super) fn forget_sent(&mut self) {
         self.sent = None;
     }
@@ -152,18 +152,18 @@ impl Outbox {
         }
     }
 
-    /// What was in flight was refused, and is sent again later.
+    /// Holds the refused Append, to be sent again later.
     pub(super) fn hold(&mut self, code: Code, until_ms: u64) {
         self.sent = None;
         self.held = Some(Held { code, until_ms });
     }
 
-    /// Why the server took nothing at the last try.
+    /// The code of the last refusal that holds the outbox.
     pub(super) fn held(&self) -> Option<Code> {
         self.held.map(|held| held.code)
     }
 
-    /// When the next try is due; 0 if nothing is held.
+    /// The time of the next try; 0 if nothing is held.
     pub(super) fn held_until_ms(&self) -> u64 {
         self.held.map_or(0, |held| held.until_ms)
     }

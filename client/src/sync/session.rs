@@ -12,7 +12,7 @@ use roost_shared::wire::message::{CAPABILITY_PRESENCE, CAPABILITY_SEEN, ServerMe
 use super::{Connection, Effect, Machine, Notice, Step};
 use crate::sync::step::Write;
 
-/// Whether a code by itself says that waiting alone will not help.
+/// Codes that say by themselves that waiting alone will not help.
 const fn is_verdict(code: Code) -> bool {
     matches!(code, Code::WorkspaceGone | Code::ProtocolVersion | Code::AudienceMismatch)
 }
@@ -132,7 +132,7 @@ impl Machine {
         }
     }
 
-    /// What the server has to say of this device, the question whether it lost something being answered.
+    /// Takes the server's verdict on this device, once it has answered whether it lost something.
     fn keep_out(&mut self, verdict: Option<Code>, step: &mut Step) {
         self.asking = false;
         self.blocked = verdict;

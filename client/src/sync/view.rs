@@ -9,23 +9,23 @@ use super::{Connection, Machine};
 pub struct View {
     /// A socket is live.
     pub online: bool,
-    /// How many entries were verified.
+    /// The number of verified entries.
     pub cursor: Cursor,
     /// The tail as the server last told it.
     pub tail: Option<Cursor>,
     /// Sealed envelopes on their way.
     pub outbox: usize,
-    /// Why the server takes nothing of the outbox for now. It is tried again, and nothing else waits for it.
+    /// The code for which the server takes nothing of the outbox for now. The outbox is tried again, and nothing else waits for it.
     pub held: Option<Code>,
-    /// Whether there are edits not yet sealed.
+    /// Edits are not yet sealed.
     pub edited: bool,
-    /// Whether everything the server has is here and verified, whatever waits here to be sent.
+    /// Everything the server has is here and verified, whatever waits here to be sent.
     pub caught_up: bool,
-    /// Whether everything here is durable on the server and everything there is here.
+    /// Everything here is durable on the server, and everything on the server is here.
     pub synced: bool,
-    /// How many other devices are in the workspace.
+    /// The number of other devices in the workspace.
     pub others: usize,
-    /// How many of them have read everything of ours that is in the log.
+    /// The number of other devices that have read everything of ours in the log.
     pub seen_by: usize,
     /// The server contradicted itself; sync has stopped.
     pub diverged: bool,

@@ -101,7 +101,7 @@ impl Http {
         json(send(request, &body).await?).await
     }
 
-    /// How the workspace stands.
+    /// Asks for the workspace's log, bytes and quota.
     pub async fn workspace(&self, workspace: WorkspaceId, token: &str) -> Answer<WorkspaceIs> {
         let request = self.client.get(format!("{}/v1/workspaces/{workspace}", self.server)).bearer_auth(token);
         json(request.send().await.map_err(unreachable)?).await

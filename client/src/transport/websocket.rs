@@ -35,11 +35,11 @@ pub struct Socket {
     pumps: JoinSet<()>,
 }
 
-/// What a socket brought that nobody has looked at yet.
+/// Messages of a socket that nobody has looked at yet.
 pub struct Unheard(mpsc::WeakSender<Heard>);
 
 impl Unheard {
-    /// Whether there is any.
+    /// A message waits to be looked at.
     pub fn is_some(&self) -> bool {
         self.0.upgrade().is_some_and(|heard| heard.capacity() < heard.max_capacity())
     }
@@ -120,7 +120,7 @@ impl Socket {
         self.outgoing.try_send(bytes).is_ok()
     }
 
-    /// What it brings and nobody has looked at yet.
+    /// Messages of this socket that nobody has looked at yet.
     pub fn unheard(&self) -> Unheard {
         Unheard(self.unheard.clone())
     }

@@ -68,7 +68,7 @@ impl Server {
         self.port = port;
     }
 
-    /// The same with other settings.
+    /// Starts the server again with other settings.
     pub fn restart_with(&mut self, extra: &[&str]) {
         self.extra = extra.iter().map(|argument| (*argument).to_owned()).collect();
         self.restart();

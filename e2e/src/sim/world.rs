@@ -94,7 +94,7 @@ pub struct World {
     pub is_healing: bool,
     pub backup: Option<MemoryStore>,
     pub was_restored: bool,
-    /// Its people change servers.
+    /// The world's people change servers.
     pub moves: bool,
     pub lie: Option<Lie>,
     /// How often a device told how far it has read.

@@ -1,10 +1,10 @@
-//! Who is charged for a request.
+//! Askers: a request is charged to its address, or to its token's device.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use roost_shared::WorkspaceId;
 
-/// Who is charged for what a request costs: who asks, never the workspace that is asked for.
+/// The asker that a request is charged to, never the workspace that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Asker {
     /// An address; of an IPv6 address the first 64 bits, because one machine has all that follow.
@@ -14,7 +14,7 @@ pub enum Asker {
 }
 
 impl Asker {
-    /// Whoever asks from an address without a token.
+    /// An address that asks without a token.
     pub fn at(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V6(address) => {

@@ -14,7 +14,7 @@ const EACH_MIN: usize = 12 * 1024 * 1024;
 
 const _: () = assert!(large(EACH_MIN) >= HTTP_CHAIN_MAX);
 
-/// What may be unfinished at once, of those who show no token and, apart from it, of those who do.
+/// Budgets of unfinished bytes: one for askers without a token, one for bearers of one.
 #[derive(Clone)]
 pub struct InFlight {
     /// The budget of askers without a token.
@@ -29,7 +29,7 @@ impl InFlight {
         Self { unknown: Budget::new(all, each), known: Budget::new(all, each) }
     }
 
-    /// Whether the longest body there is may come in.
+    /// The budgets have room for the longest body.
     pub const fn is_enough(all: usize, each: usize) -> bool {
         all >= each && each >= EACH_MIN
     }
@@ -65,18 +65,18 @@ impl Budget {
         Self { all, each, held: Arc::default() }
     }
 
-    /// How many bytes are held now.
+    /// The number of bytes held now.
     pub fn held(&self) -> usize {
         self.held.lock().bytes
     }
 
-    /// How many bytes were held at the most.
+    /// The largest number of bytes held so far.
     pub fn most(&self) -> usize {
         self.held.lock().most
     }
 }
 
-/// What of a budget all but small bodies may take: what is small gets through beside them.
+/// The part of a budget that large bodies may take: small ones get through beside them.
 const fn large(budget: usize) -> usize {
     budget - budget / 4
 }

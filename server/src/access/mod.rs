@@ -75,7 +75,7 @@ impl Claims {
         matches!(self.scope, TokenScope::ReadWrite | TokenScope::Master)
     }
 
-    /// Who is charged for what its bearer asks.
+    /// The asker that a bearer's requests are charged to.
     pub fn asker(&self) -> Asker {
         let device = if self.sub == NO_DEVICE { self.token_id().unwrap_or_default() } else { self.sub.0 };
         Asker::Bearer(self.ws, device)

@@ -1,4 +1,4 @@
-//! How often may be asked. Each asker has buckets of its own: one that is empty is nobody else's.
+//! Rates of requests. Each asker has buckets of its own, and empties nobody else's.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,14 +8,14 @@ use roost_shared::Code;
 
 use super::Asker;
 
-/// What an address may ask without a token: of a workspace, a link, a roster.
+/// The bucket of requests without a token: for a workspace, a link, a roster.
 const STRANGER: Quota = quota(100, 1_000);
-/// What devices ask for when they come back: sessions and sockets. Apart from the rest, so that who shares an address
+/// The bucket of returning devices: sessions and sockets. Apart from the rest, so that who shares an address
 /// with a stranger still gets in.
 const RETURNING: Quota = quota(100, 1_000);
 /// Tries at recovery phrases.
 const RECOVERY: Quota = quota(1, 10);
-/// What the bearer of a token may ask.
+/// The bucket of a token's bearer.
 const BEARER: Quota = quota(500, 2_000);
 /// Buckets that are full again are forgotten after so many requests: an asker that went costs no memory.
 const SWEEP_EVERY: u32 = 4_096;
@@ -74,7 +74,7 @@ impl Rates {
         self.take(&self.bearer, asker)
     }
 
-    /// How many askers are remembered.
+    /// The number of askers remembered.
     pub fn remembered(&self) -> usize {
         self.stranger.len() + self.returning.len() + self.recovery.len() + self.bearer.len()
     }

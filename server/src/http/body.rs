@@ -76,7 +76,7 @@ impl Unread {
     }
 }
 
-/// How long after its beginning a body may take to bring more than these bytes.
+/// The time from its beginning within which a body has to bring more than these bytes.
 fn patience(arrived: usize) -> Duration {
     Duration::from_millis(HTTP_BODY_GRACE_MS + arrived as u64 * 1_000 / HTTP_BODY_RATE_MIN)
 }

@@ -35,12 +35,12 @@ impl ApiError {
         status(self.code).as_u16()
     }
 
-    /// When the same request may be tried again, if that alone may help.
+    /// The time after which the same request may be tried again, if that alone may help.
     pub fn retry_after_ms(&self) -> Option<u64> {
         self.code.is_retryable().then_some(1_000)
     }
 
-    /// What happened, and what to do.
+    /// A sentence on the cause, and what to do.
     pub fn detail(&self) -> &str {
         &self.detail
     }

@@ -76,7 +76,7 @@ impl MemoryStore {
         Self { quota_bytes: self.quota_bytes, workspaces, writer: tokio::sync::Mutex::default() }
     }
 
-    /// The same contents with another quota, as an operator gives it.
+    /// Gives the store another quota, as an operator does.
     #[must_use]
     pub fn with_quota(self, quota_bytes: u64) -> Self {
         Self { quota_bytes, ..self }

@@ -231,9 +231,9 @@ pub struct Device {
 pub struct RosterHead {
     /// The version of the newest record.
     pub version: u64,
-    /// Its hash.
+    /// The newest record's hash.
     pub hash: Hash,
-    /// Whether it is a purge.
+    /// The newest record is a purge.
     pub is_purged: bool,
     /// The newest owner record's body.
     pub owner: Owner,

@@ -37,7 +37,7 @@ pub enum OpenError {
     Corrupt {
         /// The file or folder.
         path: PathBuf,
-        /// What the check said.
+        /// The check's finding.
         found: String,
     },
     /// The SQLite this was built with is too old.
@@ -113,7 +113,7 @@ fn cause(error: &sqlx::Error) -> Cause {
     code.map_or(Cause::Other, cause_of)
 }
 
-/// What an SQLite error means to a client. The log says which it was, and what to do.
+/// The code that an SQLite error has for a client. The log says which it was, and what to do.
 pub(super) fn refused(error: sqlx::Error) -> Refusal {
     let cause = cause(&error);
     match cause {
