@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::error::Error;
 use crate::listener::Listener;
 use crate::replica::{EditError, Replica};
-use crate::workspace::Workspace;
+use crate::workspace::{Source, Workspace};
 
 /// A handle on one document. Cheap to clone.
 ///
@@ -74,7 +74,10 @@ impl Document {
 
     /// Looks at it. `look` must not edit: use [`Document::edit`].
     pub fn read<T>(&self, look: impl FnOnce(&LoroDoc) -> T) -> Result<T, Error> {
-        Ok(self.workspace.with(|replica| replica.read(self.id, look))?)
+        Ok(self.workspace.look(self.id, |source| match source {
+            Source::Replica(replica) => replica.read(self.id, look),
+            Source::Reader(reader) => reader.read(look).ok_or_else(EditError::not_open),
+        })?)
     }
 
     /// One commit: everything `edit` does is durable when this returns, or was not done.
@@ -116,7 +119,10 @@ impl Document {
     /// document has no such container. (Loro's own value of a counter is a running sum, which depends on the order of
     /// arrival.)
     pub fn value_of(&self, container: &ContainerID) -> Result<Option<Value>, Error> {
-        let value = self.workspace.with(|replica| replica.value_of(self.id, container))?;
+        let value = self.workspace.look(self.id, |source| match source {
+            Source::Replica(replica) => replica.value_of(self.id, container),
+            Source::Reader(reader) => Ok(reader.value_of(container)),
+        })?;
         Ok(value.map(Value::from))
     }
 

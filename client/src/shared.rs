@@ -9,7 +9,7 @@ use tokio::sync::{broadcast, watch};
 use crate::clock::Clock;
 use crate::collection::Told;
 use crate::held::Room;
-use crate::replica::Replica;
+use crate::replica::{Reader, Replica};
 use crate::sync::{Notice, View};
 use crate::transport::TransportError;
 use crate::transport::websocket::Unheard;
@@ -17,6 +17,8 @@ use crate::workspace::Status;
 
 /// The replica, and where those who follow it hear of it.
 pub(crate) struct Shared {
+    /// Answers while long work has the replica. Its connection closes before the replica lets go of the store.
+    pub(crate) reader: Mutex<Reader>,
     pub(crate) replica: Mutex<Replica>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) view: watch::Sender<View>,

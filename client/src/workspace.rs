@@ -19,9 +19,10 @@ use crate::error::Error;
 use crate::held::{Held, Room, kept};
 use crate::listener::Listener;
 use crate::presence::Presence;
-use crate::replica::{Output, Replica};
+use crate::replica::{EditError, Output, Reader, Replica};
+use crate::schema::Schema;
 use crate::shared::Shared;
-use crate::store::{DocumentSchema, LateEdit, Quarantined};
+use crate::store::{DocumentSchema, LateEdit, Quarantined, Store, StoreError};
 use crate::sync::{Notice, View};
 use crate::transport::TransportError;
 use crate::transport::http::Http;
@@ -29,8 +30,8 @@ use crate::worker::{Command, Worker};
 
 /// Commands waiting for the worker; a poke that finds it full changes nothing, because one is waiting already.
 const COMMANDS_MAX: usize = 64;
-/// The longest time that [`Workspace::status`] waits for the replica.
-const STATUS_WAIT: Duration = Duration::from_millis(20);
+/// The longest time that a look waits for the replica.
+const LOOK_WAIT: Duration = Duration::from_millis(20);
 /// Notices a listener may lag behind before it loses the oldest.
 const NOTICES_MAX: usize = 256;
 
@@ -47,6 +48,7 @@ struct Inner {
     http: Http,
     workspace: WorkspaceId,
     device: DeviceId,
+    schema: Schema,
     /// The hooks of each type of record.
     hooks: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
@@ -146,6 +148,12 @@ impl Status {
     }
 }
 
+/// Where a look finds a document.
+pub(crate) enum Source<'a> {
+    Replica(&'a mut Replica),
+    Reader(&'a mut Reader),
+}
+
 thread_local! {
     /// The workspaces that this thread is in the middle of an edit, a look or a hook of.
     static INSIDE: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
@@ -177,9 +185,10 @@ impl Drop for Inside {
 impl Workspace {
     pub(crate) fn start(mut replica: Replica, http: Http, clock: Arc<dyn Clock>) -> Self {
         let (workspace, device) = (replica.identity().workspace, replica.device().device_id());
-        let status = Status::of(&mut replica, None, None);
+        let (status, schema) = (Status::of(&mut replica, None, None), replica.schema().clone());
         let shared = Arc::new(Shared {
             view: watch::Sender::new(replica.view()),
+            reader: Mutex::new(Reader::of(replica.store())),
             replica: Mutex::new(replica),
             clock,
             notices: broadcast::Sender::new(NOTICES_MAX),
@@ -199,7 +208,7 @@ impl Workspace {
         let _ = commands.try_send(Command::Poke);
         let worker = Mutex::new(Some(worker));
         let hooks = Mutex::default();
-        Self { inner: Arc::new(Inner { shared, commands, worker, http, workspace, device, hooks }) }
+        Self { inner: Arc::new(Inner { shared, commands, worker, http, workspace, device, schema, hooks }) }
     }
 
     /// The workspace's id.
@@ -228,6 +237,47 @@ impl Workspace {
         let done = work(&mut replica);
         self.inner.shared.publish(&mut replica);
         done
+    }
+
+    /// Looks at a document, of the replica or, while long work has that, as it is saved.
+    pub(crate) fn look<T>(&self, document: DocumentId, look: impl FnOnce(Source<'_>) -> T) -> T {
+        self.look_where(|reader| reader.open(document), look)
+    }
+
+    /// Looks at the tables of a document's collections.
+    pub(crate) fn look_at_records<T>(
+        &self,
+        document: DocumentId,
+        look: impl FnOnce(&Store) -> Result<T, StoreError>,
+    ) -> Result<T, EditError> {
+        let is_ready = |reader: &mut Reader| reader.store().is_some();
+        self.look_where(is_ready, |source| match source {
+            Source::Replica(replica) => Ok(look(replica.followed(document)?)?),
+            Source::Reader(reader) => Ok(look(reader.store().ok_or_else(EditError::not_open)?)?),
+        })
+    }
+
+    fn look_where<T>(&self, is_ready: impl FnOnce(&mut Reader) -> bool, look: impl FnOnce(Source<'_>) -> T) -> T {
+        let shared = &self.inner.shared;
+        let _inside = Inside::enter(Arc::as_ptr(shared).addr());
+        let replica = shared.replica.try_lock_for(LOOK_WAIT);
+        if replica.is_none() {
+            let mut reader = shared.reader.lock();
+            if is_ready(&mut reader) {
+                return look(Source::Reader(&mut reader));
+            }
+        } else if let Some(mut reader) = shared.reader.try_lock() {
+            reader.forget();
+        }
+        let mut replica = replica.unwrap_or_else(|| shared.replica.lock());
+        let looked = look(Source::Replica(&mut replica));
+        shared.publish(&mut replica);
+        looked
+    }
+
+    /// The app's schema.
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.inner.schema
     }
 
     /// Tells the worker that there is something to do.
@@ -292,7 +342,7 @@ impl Workspace {
     /// neither `on_server` nor `synced`.
     pub fn status(&self) -> Status {
         let shared = &self.inner.shared;
-        let Some(mut replica) = shared.replica.try_lock_for(STATUS_WAIT) else {
+        let Some(mut replica) = shared.replica.try_lock_for(LOOK_WAIT) else {
             return shared.status.lock().clone().at(&shared.view.borrow(), false);
         };
         let _inside = Inside::enter(Arc::as_ptr(shared).addr());

@@ -13,9 +13,9 @@ use super::query::Query;
 use super::{Collection, Record, RecordId, Row, read};
 use crate::error::Error;
 use crate::listener::Listener;
-use crate::replica::{CollectionForm, EditError, RecordChange};
+use crate::replica::{CollectionForm, RecordChange};
 use crate::schema::Schema;
-use crate::store::{Found, Order};
+use crate::store::{Found, Order, StoreError};
 use crate::workspace::Workspace;
 
 /// After an error, and if nothing changes meanwhile.
@@ -275,10 +275,9 @@ impl<T: Record> Live<T> {
 
     fn found(&self, ids: &[String]) -> Result<Vec<(String, Option<Found>)>, Error> {
         let (Collection { workspace, form, table, .. }, select) = (&self.query.collection, &self.query.select);
-        Ok(workspace.with(|replica| {
-            let store = replica.followed(form.document)?;
+        Ok(workspace.look_at_records(form.document, |store| {
             let one = |id: &String| Ok((id.clone(), store.select_one(*table, select, id)?));
-            ids.iter().map(one).collect::<Result<Vec<_>, EditError>>()
+            ids.iter().map(one).collect::<Result<Vec<_>, StoreError>>()
         })?)
     }
 
@@ -300,7 +299,7 @@ impl<T: Record> Live<T> {
     }
 
     fn compare(&mut self, looked: Vec<(String, Option<Found>)>) -> Result<Diff<T>, Error> {
-        let schema = self.query.collection.workspace.with(|replica| replica.schema().clone());
+        let schema = self.query.collection.workspace.schema().clone();
         let mut diff = Diff { added: Vec::new(), changed: Vec::new(), removed: Vec::new() };
         for (id, found) in looked {
             let before = self.held.remove(&id);
@@ -359,7 +358,7 @@ impl<T: Record> Changes<T> {
     pub async fn next(&mut self) -> Option<Change<T>> {
         loop {
             if let Some(change) = self.waiting.pop_front() {
-                let schema = self.workspace.with(|replica| replica.schema().clone());
+                let schema = self.workspace.schema().clone();
                 if let Some(change) = typed(&schema, change) {
                     return Some(change);
                 }

@@ -220,14 +220,11 @@ impl<T: Record> Collection<T> {
     pub(crate) fn open(workspace: &Workspace) -> Result<Self, Error> {
         check_name(T::NAME)?;
         let document = workspace.document(T::DOCUMENT)?.id();
-        let form = workspace.with(|replica| {
-            let schema = replica.schema();
-            let declared = T::fields(Fields::default());
-            let indexes = declared.indexes.iter().map(|field| schema.stored(T::NAME, field)).collect();
-            let merges = declared.merges.iter().map(|(field, merge)| (schema.stored(T::NAME, field), merge.clone()));
-            let fields = Fields { indexes, merges: merges.collect() };
-            Arc::new(CollectionForm { document, name: T::NAME.to_owned(), fields })
-        });
+        let (schema, declared) = (workspace.schema(), T::fields(Fields::default()));
+        let indexes = declared.indexes.iter().map(|field| schema.stored(T::NAME, field)).collect();
+        let merges = declared.merges.iter().map(|(field, merge)| (schema.stored(T::NAME, field), merge.clone()));
+        let fields = Fields { indexes, merges: merges.collect() };
+        let form = Arc::new(CollectionForm { document, name: T::NAME.to_owned(), fields });
         let table = workspace.with(|replica| replica.use_collection(&form))?;
         let hooks = workspace.hooks::<T>();
         Ok(Self { workspace: workspace.clone(), form, table, hooks })
@@ -266,12 +263,9 @@ impl<T: Record> Collection<T> {
 
     /// One record; None if there is none of this id.
     pub fn get(&self, id: &RecordId) -> Result<Option<T>, Error> {
-        let (found, schema) = self.workspace.with(|replica| {
-            let found = replica.followed(self.form.document).and_then(|store| Ok(store.record(self.table, &id.0)?));
-            (found, replica.schema().clone())
-        });
-        let Some(fields) = found? else { return Ok(None) };
-        Ok(Some(read(&schema, id, &fields)?))
+        let found = self.workspace.look_at_records(self.form.document, |store| store.record(self.table, &id.0))?;
+        let Some(fields) = found else { return Ok(None) };
+        Ok(Some(read(self.workspace.schema(), id, &fields)?))
     }
 
     /// Finds records: all of them, unless the query is told which.

@@ -181,8 +181,7 @@ impl<T: Record> Query<T> {
     /// Only records that fulfil this, too.
     #[must_use]
     pub fn filter(mut self, condition: Condition) -> Self {
-        let schema = self.collection.workspace.with(|replica| replica.schema().clone());
-        let condition = condition.stored(&schema, T::NAME);
+        let condition = condition.stored(self.collection.workspace.schema(), T::NAME);
         self.select.condition = match self.select.condition {
             Condition::All => condition,
             Condition::And(mut all) => {
@@ -207,7 +206,7 @@ impl<T: Record> Query<T> {
     }
 
     fn order(mut self, field: &str, descending: bool) -> Self {
-        let field = self.collection.workspace.with(|replica| replica.schema().stored(T::NAME, field));
+        let field = self.collection.workspace.schema().stored(T::NAME, field);
         self.select.order.push(Order { field, descending });
         self
     }
@@ -235,10 +234,10 @@ impl<T: Record> Query<T> {
         let is_full = self.select.limit.is_some_and(|limit| found.len() == limit);
         let next = found.last().filter(|_| is_full).map(|found| found.place.clone());
         let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
-        let schema = self.collection.workspace.with(|replica| replica.schema().clone());
+        let schema = self.collection.workspace.schema();
         for found in found {
             let id = RecordId(found.place.id);
-            match read(&schema, &id, &found.fields) {
+            match read(schema, &id, &found.fields) {
                 Ok(record) => rows.push(Row { id, record }),
                 Err(error) => unreadable.push((id, error.to_string())),
             }
@@ -248,16 +247,13 @@ impl<T: Record> Query<T> {
 
     pub(super) fn found(&self) -> Result<Vec<Found>, Error> {
         let Collection { workspace, form, table, .. } = &self.collection;
-        Ok(workspace.with(|replica| {
-            replica.followed(form.document).and_then(|store| Ok(store.select(*table, &self.select)?))
-        })?)
+        Ok(workspace.look_at_records(form.document, |store| store.select(*table, &self.select))?)
     }
 
     /// How many there are, whatever the limit.
     pub fn count(&self) -> Result<u64, Error> {
         let (Collection { workspace, form, table, .. }, condition) = (&self.collection, &self.select.condition);
-        Ok(workspace
-            .with(|replica| replica.followed(form.document).and_then(|store| Ok(store.count(*table, condition)?)))?)
+        Ok(workspace.look_at_records(form.document, |store| store.count(*table, condition))?)
     }
 
     /// Each with the record of another collection whose id its `field` holds; None if there is none, or it does not fit

@@ -230,6 +230,15 @@ impl OpenDocument {
         self.stray().is_none() && self.loro.oplog_vv() == self.saved && self.waiting() == self.waits
     }
 
+    /// Looks at the document, and whether it is as it was saved after that. A look into the past ends with the look.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&LoroDoc) -> T) -> (T, bool) {
+        let looked = look(&self.loro);
+        if self.loro.is_detached() {
+            self.loro.checkout_to_latest();
+        }
+        (looked, self.is_as_saved())
+    }
+
     /// A state that a closure left the document in without an operation.
     pub(super) fn stray(&self) -> Option<Stray> {
         if self.loro.peer_id() != self.peer || self.loro.is_detached_editing_enabled() {

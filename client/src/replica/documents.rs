@@ -72,16 +72,16 @@ pub enum EditError {
     Unreadable(String),
 }
 
+impl EditError {
+    pub(crate) fn not_open() -> Self {
+        Self::Unreadable("it is not open".to_owned())
+    }
+}
+
 impl Replica {
     /// Looks at a document. An edit made here is undone: it was not saved. A look into the past ends with the look.
     pub fn read<T>(&mut self, id: DocumentId, look: impl FnOnce(&LoroDoc) -> T) -> Result<T, EditError> {
-        let looked = contained(self.take_open(id)?, |open| {
-            let looked = look(&open.loro);
-            if open.loro.is_detached() {
-                open.loro.checkout_to_latest();
-            }
-            Ok::<_, Infallible>((looked, open.is_as_saved()))
-        });
+        let looked = contained(self.take_open(id)?, |open| Ok::<_, Infallible>(open.look(look)));
         let (open, (looked, is_as_saved)) = looked.unwrap_or_else(goes_on);
         if is_as_saved {
             self.keep(id, open);
@@ -175,7 +175,7 @@ fn plainly(error: &LoroError) -> String {
 }
 
 /// A panic of the app's own goes on; the document is loaded anew.
-fn goes_on<T>(broken: Broken<Infallible>) -> T {
+pub(super) fn goes_on<T>(broken: Broken<Infallible>) -> T {
     match broken {
         Broken::Refused(never) => match never {},
         Broken::Panicked(panic) => resume_unwind(panic),

@@ -30,7 +30,7 @@ impl Replica {
             open.begin(self.clock.random_peer())?;
             self.keep(id, open);
         }
-        self.open.get_mut(&id).ok_or_else(not_open)
+        self.open.get_mut(&id).ok_or_else(EditError::not_open)
     }
 
     /// Keeps a document open. Everything in it is saved: the one that was not used for longest makes room.
@@ -60,7 +60,7 @@ impl Replica {
     /// The same, out of the map: it is put back if all goes well, and loaded anew if not.
     pub(super) fn take_open(&mut self, id: DocumentId) -> Result<OpenDocument, EditError> {
         self.load(id)?;
-        self.open.remove(&id).ok_or_else(not_open)
+        self.open.remove(&id).ok_or_else(EditError::not_open)
     }
 
     /// Has Loro work on a document.
@@ -136,7 +136,7 @@ impl Replica {
         // What is left is saved as one, lest it be the sum of them that does not load.
         self.keep(id, open);
         match self.snapshot(id) {
-            Ok(()) => self.open.remove(&id).ok_or_else(not_open),
+            Ok(()) => self.open.remove(&id).ok_or_else(EditError::not_open),
             Err(EditError::Store(error)) if error.fault().is_none() => Err(error.into()),
             Err(_) => filled(&snapshot, &good),
         }
@@ -181,8 +181,4 @@ fn filled(snapshot: &DocumentRow, changes: &[&[u8]]) -> Result<OpenDocument, Edi
         Err(Broken::Refused(Refusal::Loro(error))) => Err(EditError::Unreadable(error.to_string())),
         Err(_) => Err(EditError::Unreadable("Loro panics on it".to_owned())),
     }
-}
-
-fn not_open() -> EditError {
-    EditError::Unreadable("it is not open".to_owned())
 }

@@ -47,6 +47,9 @@ const STEPS: &[M<'static>] = &[
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
+/// One process has the file: SQLite then keeps the index of its log in memory, and needs no room for it on the disk.
+const VFS: &str = "unix-excl";
+
 /// When a commit of the app is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -105,6 +108,25 @@ impl Store {
         connection.set_prepared_statement_cache_capacity(64);
         let is_newest = version_of(&connection).ok()? == newest();
         is_newest.then(|| Self { connection, durability, path: Some(path.to_owned()), _lock: Some(lock) })
+    }
+
+    /// Opens a second connection to a store that this process has open, to look at what is saved: it waits for no writer.
+    pub(crate) fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        let failed = |error| StoreError::of_sqlite(path, error);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(failed)?;
+        connection.pragma_update(None, "query_only", true).map_err(failed)?;
+        Ok(Self { connection, durability: Durability::default(), path: Some(path.to_owned()), _lock: None })
+    }
+
+    /// The path of the file; None for a store in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// A number that is another one once another connection has committed.
+    pub(crate) fn version(&self) -> Result<i64, StoreError> {
+        Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
 
     /// A store over a connection that is open, such as one in memory.
@@ -169,8 +191,6 @@ impl Store {
 
 /// The file, checked and brought to the newest form.
 fn connect(path: &Path, durability: Durability) -> Result<Connection, StoreError> {
-    // One process has the file: SQLite then keeps the index of its log in memory, and needs no room for it on the disk.
-    const VFS: &str = "unix-excl";
     // A path is a path, also one that reads like an address.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |error| StoreError::of_sqlite(path, error);

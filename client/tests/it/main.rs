@@ -17,6 +17,7 @@ mod folder;
 mod held;
 mod keys;
 mod keys_vectors;
+mod looks;
 mod machine;
 mod presence;
 mod replica;
