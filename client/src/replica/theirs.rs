@@ -61,7 +61,7 @@ impl Theirs {
     }
 
     fn node(&mut self, loro: &LoroDoc, tree: &ContainerID, node: TreeID) {
-        let tree = loro.get_tree(tree.clone());
+        let Some(tree) = loro.try_get_tree(tree.clone()) else { return };
         let mut at = Some(node);
         while let Some(node) = at.filter(|node| self.nodes.insert(*node)) {
             at = match tree.parent(node) {
@@ -112,22 +112,24 @@ impl Theirs {
         id: &ContainerID,
         delta: &MapDelta<'static>,
     ) -> (MapDelta<'static>, MapDelta<'static>) {
-        let map = loro.get_map(id.clone());
+        let map = loro.try_get_map(id.clone()); // None for one that the way back makes again
         let (mut kept, mut marked) = (delta.clone(), delta.clone());
         marked.updated.retain(|_, value| {
             let child = value.as_ref().and_then(container_of);
             child.is_some_and(|child| child.is_mergeable() && self.containers.contains(&child))
         });
-        kept.updated
-            .retain(|key, _| !marked.updated.contains_key(key) && !map.get(key).is_some_and(|held| self.holds(&held)));
+        kept.updated.retain(|key, _| {
+            !marked.updated.contains_key(key)
+                && !map.as_ref().and_then(|map| map.get(key)).is_some_and(|held| self.holds(&held))
+        });
         (kept, marked)
     }
 
     /// A list's way back without the deletion of items that are theirs.
     fn spared_items(&self, loro: &LoroDoc, id: &ContainerID, items: &[ListDiffItem]) -> Vec<ListDiffItem> {
         let at = |index| match id.container_type() {
-            ContainerType::MovableList => loro.get_movable_list(id.clone()).get(index),
-            _ => loro.get_list(id.clone()).get(index),
+            ContainerType::MovableList => loro.try_get_movable_list(id.clone())?.get(index),
+            _ => loro.try_get_list(id.clone())?.get(index),
         };
         // Taken out at one place and put in at another, an item is not lost.
         let moved: HashSet<ContainerID> = items.iter().flat_map(moved_by).collect();
