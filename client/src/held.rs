@@ -52,6 +52,8 @@ pub enum HeldReason {
         /// The schema version that reads it.
         needs: u32,
     },
+    /// The edit imported operations that depend on others which no device has sent yet.
+    Waits,
     /// The document does not load.
     Unreadable,
     /// The device may only read, or was revoked.
@@ -79,6 +81,7 @@ impl HeldReason {
         match self {
             Self::ValueTooLarge => "value_too_large",
             Self::Behind { .. } => "behind_schema",
+            Self::Waits => "waits_for_operations",
             Self::Unreadable => "document_unreadable",
             Self::ReadOnly => Code::NotAllowed.as_str(),
             Self::NoKey => "no_key",
@@ -93,7 +96,12 @@ impl HeldReason {
     /// A final reason stays until somebody acts on it; any other passes by itself.
     pub const fn is_final(&self) -> bool {
         match self {
-            Self::ValueTooLarge | Self::Behind { .. } | Self::Unreadable | Self::ReadOnly | Self::Diverged => true,
+            Self::ValueTooLarge
+            | Self::Behind { .. }
+            | Self::Waits
+            | Self::Unreadable
+            | Self::ReadOnly
+            | Self::Diverged => true,
             // The numbers are on their way.
             Self::Quota { room } => room.is_some(),
             Self::Refused(code) => !code.is_retryable(),
@@ -116,6 +124,10 @@ impl fmt::Display for HeldReason {
             Self::Behind { needs } => {
                 write!(f, "a newer version of the app rewrote it (schema {needs}): update the app")
             }
+            Self::Waits => f.write_str(
+                "operations imported into it depend on others that are not here: import those too, or let the device that \
+                 has them sync",
+            ),
             Self::Unreadable => f.write_str("it does not load: a newer version of the app may read it"),
             Self::ReadOnly => {
                 f.write_str("this device may only read this workspace, or is no longer in it: ask its owner")

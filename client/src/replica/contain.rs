@@ -206,6 +206,20 @@ impl OpenDocument {
         self.loro.export_pending_updates().ok().flatten()
     }
 
+    /// Whether the log has all operations of the document, those that wait for others included.
+    pub(super) fn is_in_log(&self) -> bool {
+        self.log_vv.includes_vv(&self.loro.oplog_vv()) && !self.waits_unsent()
+    }
+
+    /// Whether the log lacks operations that wait for others which are not here.
+    pub(super) fn waits_unsent(&self) -> bool {
+        let lacks = |waits: Vec<u8>| {
+            let meta = LoroDoc::decode_import_blob_meta(&waits, false);
+            meta.is_ok_and(|meta| !self.log_vv.includes_vv(&meta.partial_end_vv))
+        };
+        self.waiting().is_some_and(lacks)
+    }
+
     /// Makes it ready to be written by this device.
     pub(super) fn begin(&mut self, peer: PeerID) -> Result<(), LoroError> {
         self.loro.set_peer_id(peer)?;

@@ -44,7 +44,7 @@ impl Replica {
     /// Whether the log lacks something of a document. A device that may not write seals nothing, and would not find out
     /// otherwise.
     fn lacks(&mut self, document: DocumentId) -> Result<bool, StoreError> {
-        let lacks = self.contain(document, |open| Ok(!open.log_vv.includes_vv(&open.loro.oplog_vv())));
+        let lacks = self.contain(document, |open| Ok(!open.is_in_log()));
         match lacks {
             Ok(false) => {
                 where_possible(self.store.not_edited(document))?;

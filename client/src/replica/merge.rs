@@ -210,7 +210,7 @@ impl Replica {
         let merged = Merged {
             document,
             log_vv: open.log_vv.clone(),
-            edited: !open.log_vv.includes_vv(&open.loro.oplog_vv()),
+            edited: !open.is_in_log(),
             schema: blobs.iter().map(|blob| blob.schema).max().unwrap_or(0),
             reader_min: blobs.iter().map(|blob| blob.reader_min).max().unwrap_or(0),
             peers: peers(blobs),

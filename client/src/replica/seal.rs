@@ -79,29 +79,27 @@ impl Replica {
         let exported = self.contain(document, |open| {
             let from = open.log_vv.clone();
             if from.includes_vv(&open.loro.oplog_vv()) {
-                return Ok(None);
+                return Ok(if open.waits_unsent() { Exported::Left(HeldReason::Waits) } else { Exported::Nothing });
             }
             let reader_min = gate::reader_min(&open.loro);
-            let next = match open.next_update(&from, UPDATE_MAX) {
-                Ok(next) => Some(next),
-                Err(Refusal::Loro(error)) => return Err(error),
-                Err(_) => None,
-            };
-            Ok(Some(next.map(|(bytes, until)| Export { kind: Kind::Update, bytes, until: Some(until), reader_min })))
-        });
-        let export = match exported {
-            Ok(Some(export)) => export,
-            Ok(None) => {
-                self.store.not_edited(document)?;
-                return Ok(Exported::Nothing);
+            match open.next_update(&from, UPDATE_MAX) {
+                Ok((bytes, until)) => {
+                    Ok(Exported::Blob(Export { kind: Kind::Update, bytes, until: Some(until), reader_min }))
+                }
+                Err(Refusal::Loro(error)) => Err(error),
+                Err(_) => Ok(Exported::Left(HeldReason::ValueTooLarge)),
             }
+        });
+        match exported {
+            Ok(Exported::Nothing) => self.store.not_edited(document)?,
+            Ok(Exported::Left(HeldReason::ValueTooLarge)) => {
+                tracing::error!(%document, "one value in the document is too large to sync; it is safe on this device");
+            }
+            Ok(_) => {}
             Err(EditError::Store(error)) => return Err(error),
             Err(_) => return Ok(Exported::Left(HeldReason::Unreadable)), // the app is told when it opens it, too
-        };
-        if export.is_none() {
-            tracing::error!(%document, "one value in the document is too large to sync; it is safe on this device");
         }
-        Ok(export.map_or(Exported::Left(HeldReason::ValueTooLarge), Exported::Blob))
+        Ok(exported.unwrap_or(Exported::Nothing))
     }
 
     pub(super) fn seal_blob(

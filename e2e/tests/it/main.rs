@@ -36,3 +36,4 @@ mod sim;
 mod tidy;
 mod typist;
 mod versions;
+mod waits;
