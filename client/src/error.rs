@@ -132,7 +132,7 @@ impl Error {
             Self::OldSchema(_) => "version_old_schema",
             Self::MigrationTimedOut(_) => Fault::TimedOut.code(),
             Self::Schema(_) => "schema_malformed",
-            Self::Edit(EditError::Behind { .. }) => "behind_schema",
+            Self::Edit(EditError::Behind { .. } | EditError::NeedsApp { .. }) => "behind_schema",
             Self::Edit(EditError::PeerChanged) => "peer_changed",
             Self::Edit(EditError::Loro(_)) => "edit_refused",
             Self::Edit(EditError::TooDeep) => "nested_too_deep",

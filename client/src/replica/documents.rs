@@ -41,6 +41,15 @@ pub enum EditError {
         /// The schema version that reads it.
         needs: u32,
     },
+    /// The document is at a schema version of its app, and this program knows none.
+    #[error(
+        "this document is at schema {needs} of its app, which the command line does not know: edit it with the app; \
+         reading it is fine"
+    )]
+    NeedsApp {
+        /// The schema version that the document needs at least.
+        needs: u32,
+    },
     /// The closure set a peer id, or allowed edits of older versions: two devices that write as one peer diverge for ever.
     #[error("the edit sets a peer id: leave it to Roost")]
     PeerChanged,

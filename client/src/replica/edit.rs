@@ -60,8 +60,8 @@ impl Replica {
             return Err(EditError::ReadOnly);
         }
         let needs = self.store.document_schema(id)?.reader_min;
-        if !self.schema.reads(needs) {
-            return Err(EditError::Behind { needs });
+        if !self.schema.edits(needs) {
+            return Err(if self.schema.is_raw() { EditError::NeedsApp { needs } } else { EditError::Behind { needs } });
         }
         let (now_s, birth, schema) = (self.now_s(), self.birth(id), self.schema.clone());
         let name = self.names.get(&id).cloned().filter(|name| schema.concerns(name));

@@ -273,6 +273,17 @@ impl Schema {
         self.is_raw || reader_min <= self.number
     }
 
+    /// Whether a document that needs this version may be edited. Without an app's schema it may while it needs none:
+    /// what is written where a rewrite no longer looks would be lost to the app.
+    pub(crate) const fn edits(&self, reader_min: u32) -> bool {
+        if self.is_raw { reader_min == 0 } else { self.reads(reader_min) }
+    }
+
+    /// Whether it is no app's schema.
+    pub(crate) const fn is_raw(&self) -> bool {
+        self.is_raw
+    }
+
     /// Whether any step may write to a document of this name.
     pub(crate) fn concerns(&self, name: &str) -> bool {
         self.versions.iter().any(|version| {

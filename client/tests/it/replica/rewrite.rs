@@ -67,6 +67,27 @@ fn same(one: &mut Bench, other: &mut Bench) {
 }
 
 #[test]
+fn a_rewritten_document_is_looked_at_and_not_edited_without_its_app() {
+    let (mut log, one, mut other) = two();
+    let mut one = one.restart_with(second());
+    one.sync(&mut log);
+    let mut raw = one.restart_with(Schema::raw());
+    assert_eq!(lines(&mut raw), ["eggs", "plums"]);
+    let note = note(&mut raw);
+    let before = raw.replica.digest(note).unwrap();
+    let refused = raw.replica.edit(note, |loro| loro.get_text("text").insert(0, "bread")).unwrap_err();
+    assert!(matches!(refused, EditError::NeedsApp { needs: 2 }), "{refused}");
+    assert_eq!(roost::Error::from(refused).code(), "behind_schema");
+    assert!(matches!(raw.replica.undo(note), Err(EditError::NeedsApp { needs: 2 })), "an undo is an edit");
+    assert_eq!(raw.replica.digest(note).unwrap(), before);
+    let list = raw.replica.named("list").unwrap();
+    raw.write(list, "bread");
+    raw.sync(&mut log);
+    other.sync(&mut log);
+    assert_eq!(other.text(list), "bread", "other documents are edited as ever");
+}
+
+#[test]
 fn a_rewrite_needs_the_server_once_and_until_then_the_document_is_as_it_was() {
     let (mut log, one, other) = two();
     let mut one = one.restart_with(second());
