@@ -93,9 +93,15 @@ impl Document {
     /// [`Document::read`], told the schema version the document is at: where to look depends on it, in an app whose newest
     /// version rewrites documents.
     pub fn read_by_schema<T>(&self, look: impl FnOnce(u32, &LoroDoc) -> T) -> Result<T, Error> {
-        Ok(self.workspace.with(|replica| {
-            let schema = replica.schema_of(self.id)?;
-            replica.read(self.id, |loro| look(schema, loro))
+        Ok(self.workspace.look(self.id, |source| match source {
+            Source::Replica(replica) => {
+                let schema = replica.schema_of(self.id)?;
+                replica.read(self.id, |loro| look(schema, loro))
+            }
+            Source::Reader(reader) => {
+                let read = reader.read(|loro| look(self.workspace.schema_of(self.id, loro), loro));
+                read.ok_or_else(EditError::not_open)
+            }
         })?)
     }
 
@@ -112,7 +118,7 @@ impl Document {
 
     /// The schema version it is at: the app's newest, or, until a rewrite of it ran, the one before that.
     pub fn schema(&self) -> Result<u32, Error> {
-        Ok(self.workspace.with(|replica| replica.schema_of(self.id))?)
+        self.read_by_schema(|schema, _| schema)
     }
 
     /// The deep value of a container of the document as JSON, with each counter as every device counts it; None if the

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use loro::LoroDoc;
 use parking_lot::Mutex;
 use roost_shared::roster::Scope;
 use roost_shared::{Code, DeviceId, DocumentId, Fault, WorkspaceId};
@@ -19,7 +20,7 @@ use crate::error::Error;
 use crate::held::{Held, Room, kept};
 use crate::listener::Listener;
 use crate::presence::Presence;
-use crate::replica::{EditError, Output, Reader, Replica};
+use crate::replica::{EditError, Names, Output, Reader, Replica, schema_at};
 use crate::schema::Schema;
 use crate::shared::Shared;
 use crate::store::{DocumentSchema, LateEdit, Quarantined, Store, StoreError};
@@ -49,6 +50,7 @@ struct Inner {
     workspace: WorkspaceId,
     device: DeviceId,
     schema: Schema,
+    names: Arc<Names>,
     /// The hooks of each type of record.
     hooks: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
@@ -186,6 +188,7 @@ impl Workspace {
     pub(crate) fn start(mut replica: Replica, http: Http, clock: Arc<dyn Clock>) -> Self {
         let (workspace, device) = (replica.identity().workspace, replica.device().device_id());
         let (status, schema) = (Status::of(&mut replica, None, None), replica.schema().clone());
+        let names = replica.names_asked();
         let shared = Arc::new(Shared {
             view: watch::Sender::new(replica.view()),
             reader: Mutex::new(Reader::of(replica.store())),
@@ -208,7 +211,7 @@ impl Workspace {
         let _ = commands.try_send(Command::Poke);
         let worker = Mutex::new(Some(worker));
         let hooks = Mutex::default();
-        Self { inner: Arc::new(Inner { shared, commands, worker, http, workspace, device, schema, hooks }) }
+        Self { inner: Arc::new(Inner { shared, commands, worker, http, workspace, device, schema, names, hooks }) }
     }
 
     /// The workspace's id.
@@ -275,6 +278,12 @@ impl Workspace {
         looked
     }
 
+    /// The schema version that a document is at as it is saved.
+    pub(crate) fn schema_of(&self, document: DocumentId, loro: &LoroDoc) -> u32 {
+        let schema = &self.inner.schema;
+        self.inner.names.of(document).map_or(schema.number(), |name| schema_at(schema, &name, loro))
+    }
+
     /// The app's schema.
     pub(crate) fn schema(&self) -> &Schema {
         &self.inner.schema
@@ -287,8 +296,10 @@ impl Workspace {
 
     /// The document of this name; the same on every device, even when two create it offline.
     pub fn document(&self, name: &str) -> Result<Document, Error> {
-        let id = self.with(|replica| replica.named(name))?;
-        self.poke();
+        let id = match self.inner.names.named(name) {
+            Some(id) => id,
+            None => self.with(|replica| replica.named(name))?,
+        };
         Ok(Document::new(self.clone(), id))
     }
 

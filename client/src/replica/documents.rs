@@ -1,4 +1,4 @@
-//! Documents as the app sees them: look, edit, and the names in the index.
+//! Documents as the app sees them: looks, and why an edit is not made.
 
 use std::convert::Infallible;
 use std::panic::resume_unwind;
@@ -6,16 +6,11 @@ use std::panic::resume_unwind;
 use loro::{ContainerID, LoroDoc, LoroError, LoroValue};
 use roost_shared::DocumentId;
 use roost_shared::limits::{CONTAINER_NAME_MAX, NESTING_MAX, VALUE_MAX};
-use roost_shared::roster::Scope;
 
 use super::Replica;
 use super::contain::{Broken, contained};
-use crate::keys::EpochKey;
 use crate::store::StoreError;
 use crate::sync::Write;
-
-/// The root map that lists documents in the index.
-const INDEX_ROOT: &str = "documents";
 
 /// Why an edit was not made. The document is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -107,26 +102,9 @@ impl Replica {
         })
     }
 
-    /// The document that lists the others.
-    pub(super) fn index(&self) -> Option<DocumentId> {
-        self.ring.first().map(EpochKey::index_document)
-    }
-
     /// Seconds since 1970, for the history.
     pub(super) fn now_s(&self) -> i64 {
         i64::try_from(self.clock.now_ms() / 1_000).unwrap_or(0)
-    }
-
-    /// What a document is called; None if that did not reach this device yet.
-    pub(super) fn name_of(&mut self, id: DocumentId) -> Result<Option<String>, StoreError> {
-        if !self.names.contains_key(&id) {
-            match self.names() {
-                Ok(names) => self.names.extend(names),
-                Err(EditError::Store(error)) => return Err(error),
-                Err(_) => return Ok(None), // no key yet, or the list does not load
-            }
-        }
-        Ok(self.names.get(&id).cloned())
     }
 
     /// Rows were met: open documents learn what the log has of them now.
@@ -138,40 +116,12 @@ impl Replica {
             let log_vv = self.store.log_vv(id)?;
             if let Some(open) = self.open.get_mut(&id) {
                 open.log_vv = log_vv;
-                if open.log_vv.includes_vv(&open.loro.oplog_vv()) {
+                if open.is_in_log() {
                     self.store.not_edited(id)?;
                 }
             }
         }
         Ok(())
-    }
-
-    /// The id of the document of this name, the same on every device; listed in the index from now on.
-    pub fn named(&mut self, name: &str) -> Result<DocumentId, EditError> {
-        let first = self.ring.first().ok_or(EditError::NoKey)?;
-        let (id, index) = (first.named_document(name), first.index_document());
-        self.names.insert(id, name.to_owned());
-        let key = id.to_string();
-        let is_listed = self.contain(index, |open| Ok(open.loro.get_map(INDEX_ROOT).get(&key).is_some()))?;
-        if !is_listed && self.scope() == Some(Scope::ReadWrite) {
-            self.edit(index, |loro| loro.get_map(INDEX_ROOT).insert(&key, name))?;
-        }
-        Ok(id)
-    }
-
-    /// The documents the index lists: id and name.
-    pub fn names(&mut self) -> Result<Vec<(DocumentId, String)>, EditError> {
-        let index = self.ring.first().ok_or(EditError::NoKey)?.index_document();
-        let mut listed = self.contain(index, |open| {
-            let mut listed: Vec<(DocumentId, String)> = Vec::new();
-            open.loro.get_map(INDEX_ROOT).for_each(|id, name| {
-                let name = name.get_deep_value().into_string().ok().map(|name| name.to_string());
-                listed.extend(id.parse().ok().zip(name));
-            });
-            Ok(listed)
-        })?;
-        listed.sort_by(|one, other| (&one.1, one.0).cmp(&(&other.1, other.0)));
-        Ok(listed)
     }
 }
 

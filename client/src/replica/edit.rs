@@ -64,7 +64,7 @@ impl Replica {
             return Err(if self.schema.is_raw() { EditError::NeedsApp { needs } } else { EditError::Behind { needs } });
         }
         let (now_s, birth, schema) = (self.now_s(), self.birth(id), self.schema.clone());
-        let name = self.names.get(&id).cloned().filter(|name| schema.concerns(name));
+        let name = self.names.of(id).filter(|name| schema.concerns(name));
         // Loro has no way back, so what is not saved goes with the open document; that holds for a panic of the app too.
         let edited = contained(self.take_open(id)?, |open| {
             let (before, heads) = (open.loro.oplog_vv(), open.loro.oplog_frontiers());
@@ -106,6 +106,7 @@ impl Replica {
             }
             return Ok(done); // an empty one holds nothing but what it would have been born with
         };
+        self.list(id)?;
         let peer = (!open.is_signed).then(|| (open.loro.peer_id(), self.device.device_id()));
         let roots = open.census.take_met();
         let signed = Signed { schema: schema.number(), reader_min, migrated, peer, roots: &roots };
@@ -141,7 +142,7 @@ impl Replica {
     /// What the first edit of a document says of the app that made it.
     fn birth(&self, id: DocumentId) -> Option<(u32, u32)> {
         let version = self.schema.number();
-        let reader_min = || self.names.get(&id).map_or(0, |name| self.schema.reader_min(name));
+        let reader_min = || self.names.of(id).map_or(0, |name| self.schema.reader_min(&name));
         (version > 0 && self.index() != Some(id)).then(|| (version, reader_min()))
     }
 }

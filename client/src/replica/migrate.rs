@@ -259,7 +259,7 @@ impl Replica {
     pub fn schema_of(&mut self, id: DocumentId) -> Result<u32, EditError> {
         let schema = self.schema.clone();
         let Some(name) = self.name_of(id)? else { return Ok(schema.number()) };
-        self.contain(id, |open| Ok(plan(&schema, &name, &open.loro).until))
+        self.contain(id, |open| Ok(schema_at(&schema, &name, &open.loro)))
     }
 
     /// Until the next opening, or until something comes into the document.
@@ -269,6 +269,11 @@ impl Replica {
         let (version, code, what) = (error.version, error.fault.code(), error.to_string());
         self.notices.push(Notice::NotMigrated { document: id, version, code, what });
     }
+}
+
+/// The version of the schema that a document of this name is at.
+pub(crate) fn schema_at(schema: &Schema, name: &str, loro: &LoroDoc) -> u32 {
+    plan(schema, name, loro).until
 }
 
 /// What may be done on a document now.

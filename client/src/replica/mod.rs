@@ -18,6 +18,7 @@ mod made_again;
 mod membership;
 mod merge;
 mod migrate;
+mod names;
 mod output;
 mod presence;
 mod quarantine;
@@ -46,6 +47,9 @@ pub use self::documents::EditError;
 pub use self::history::RevisionRow;
 pub use self::membership::MembershipError;
 pub use self::migrate::OpenError;
+pub(crate) use self::migrate::schema_at;
+use self::names::Listed;
+pub(crate) use self::names::Names;
 pub use self::output::Output;
 pub use self::presence::PresenceTooLarge;
 pub(crate) use self::reader::Reader;
@@ -85,8 +89,8 @@ pub struct Replica {
     notices: Vec<Notice>,
     changed: Vec<DocumentId>,
     schema: Schema,
-    /// Names of documents, as far as they were asked for.
-    names: HashMap<DocumentId, String>,
+    names: Arc<Names>,
+    listed: Listed,
     /// Documents that could not be sealed when that was tried last, and why.
     left: BTreeMap<DocumentId, HeldReason>,
     /// Documents that wait for the tail of the log to be rewritten.
@@ -140,7 +144,8 @@ impl Replica {
             notices: Vec::new(),
             changed: Vec::new(),
             schema,
-            names: HashMap::new(),
+            names: Arc::default(),
+            listed: Listed::default(),
             left: BTreeMap::new(),
             rewrites: BTreeSet::new(),
             rewriting: None,
@@ -300,8 +305,10 @@ impl Replica {
         }
     }
 
+    /// After a merge there may be more to seal, or nothing any more of what could not be sealed.
     fn edited_anew(&mut self) -> Result<Vec<Output>, StoreError> {
-        if self.store.edited_documents()?.is_empty() { Ok(Vec::new()) } else { self.step(Event::Edited) }
+        let is_edited = self.machine.view().edited || !self.store.edited_documents()?.is_empty();
+        if is_edited { self.step(Event::Edited) } else { Ok(Vec::new()) }
     }
 
     fn carry_out(&mut self, step: Step) -> Result<Vec<Output>, StoreError> {

@@ -134,13 +134,33 @@ fn a_device_that_may_only_read_edits_nothing() {
 }
 
 #[test]
+fn a_name_is_listed_by_the_first_edit_that_is_saved_under_it() {
+    let team = Team::of(&[]);
+    let mut bench = Bench::new(&team, 0, TestLog::of(&team, 1).id);
+    let listed = |bench: &mut Bench| -> Vec<String> {
+        bench.replica.names().unwrap().into_iter().map(|(_, name)| name).collect()
+    };
+    let typo = bench.replica.named("typo").unwrap();
+    assert_eq!(bench.text(typo), "");
+    bench.replica.edit(typo, |loro| loro.get_text("text").insert(7, "beyond")).unwrap_err();
+    bench.replica.edit(typo, |_| Ok(())).unwrap();
+    assert!(listed(&mut bench).is_empty(), "a look, an edit that was refused and an empty one list nothing");
+    assert!(bench.replica.store().edited_documents().unwrap().is_empty());
+    bench.replica.edit(typo, |loro| loro.get_text("text").insert(0, "meant")).unwrap();
+    assert_eq!(listed(&mut bench), ["typo"]);
+}
+
+#[test]
 fn names_lead_every_device_to_the_same_documents() {
     let team = Team::of(&[Scope::ReadWrite]);
     let mut log = TestLog::of(&team, 1);
     let (mut one, mut other) = (Bench::new(&team, 0, log.id), Bench::new(&team, 1, log.id));
     let id = one.replica.named("notes").unwrap();
     assert_eq!(other.replica.named("notes").unwrap(), id);
-    assert_ne!(other.replica.named("todos").unwrap(), id);
+    let todos = other.replica.named("todos").unwrap();
+    assert_ne!(todos, id);
+    one.replica.edit(id, |loro| loro.get_text("text").insert(0, "plums")).unwrap();
+    other.replica.edit(todos, |loro| loro.get_text("text").insert(0, "pears")).unwrap();
     one.sync(&mut log);
     other.sync(&mut log);
     one.sync(&mut log);
