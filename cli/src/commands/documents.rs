@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use roost::loro::{ContainerID, ContainerType, LoroDoc, LoroMap, LoroResult, LoroValue, ValueOrContainer};
-use roost::{Document, DocumentId, DocumentSchema, Plain, Workspace};
+use roost::{Document, DocumentId, DocumentSchema, Plain, Workspace, insert_text};
 use serde_json::{Value, json};
 
 use super::offline;
@@ -126,7 +126,7 @@ pub async fn cat(cli: &Cli, document: &str) -> Result<(), Failure> {
 }
 
 pub async fn insert(cli: &Cli, output: &Output, document: &str, position: usize, text: &str) -> Result<(), Failure> {
-    edit(cli, document, |loro| loro.get_text(TEXT).insert(position, text)).await?;
+    edit(cli, document, |loro| insert_text(&loro.get_text(TEXT), position, text)).await?;
     let inserted = text.chars().count();
     output.print(&json!({ "inserted": inserted }), [format!("inserted {inserted}")]);
     Ok(())

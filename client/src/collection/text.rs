@@ -9,6 +9,8 @@ use std::ops::Range;
 use imara_diff::{Algorithm, Diff, InternedInput, TokenSource};
 use loro::{LoroResult, LoroText};
 
+use crate::insertion::insert_utf8;
+
 /// Bytes up to which texts are compared by characters.
 const BY_CHARACTERS_MAX: usize = 4 * 1024;
 /// Bytes up to which they are compared by words.
@@ -22,7 +24,7 @@ pub(super) fn replace(text: &LoroText, after: &str) -> LoroResult<()> {
     // From the end, so that the places before stay as they are.
     for (from, to) in changes(&before, after).into_iter().rev() {
         text.delete_utf8(from.start, from.len())?;
-        text.insert_utf8(from.start, &after[to])?;
+        insert_utf8(text, from.start, &after[to])?;
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use roost_shared::limits::NESTING_MAX;
 
 use super::dates::{Dates, HISTORY_GRAIN_S};
 use super::digest::digest;
+use super::stepwise::import_one;
 use crate::census::Census;
 use crate::spans::{containers_in, spans_since};
 use crate::store::DocumentRow;
@@ -361,7 +362,7 @@ fn import(loro: &LoroDoc, updates: &[Vec<u8>]) -> Result<bool, LoroError> {
         let batch = &updates[at..at + count];
         if count < BATCH_FROM {
             for update in batch {
-                is_pending |= loro.import(update)?.pending.is_some();
+                is_pending |= import_one(loro, update)?;
             }
         } else {
             is_pending |= loro.import_batch(batch)?.pending.is_some();

@@ -27,6 +27,7 @@ mod rewrite;
 mod round;
 mod seal;
 mod split;
+mod stepwise;
 mod theirs;
 mod touched;
 mod undo;
