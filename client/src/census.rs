@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use loro::{Container, ContainerID, ContainerTrait as _, IdSpan, LoroDoc, LoroValue, PeerID, ValueOrContainer};
 use loro::{ContainerType, TreeID, VersionVector, json::JsonOpContent};
 
-use crate::spans::{containers_in, spans_since};
+use crate::spans::{changes_in, containers_in, spans_since};
 
 /// Operations looked at in one piece: only pieces that touch a counter are written out.
 const PIECE_OPS: i32 = 65_536;
@@ -104,7 +104,7 @@ impl Census {
     }
 
     fn count(&mut self, loro: &LoroDoc, piece: IdSpan, counted: &mut Counted) {
-        for change in loro.export_json_in_id_span(piece) {
+        for change in changes_in(loro, piece) {
             for op in change.ops {
                 if let JsonOpContent::Future(counter) = &op.content
                     && op.container.container_type() == ContainerType::Counter

@@ -32,6 +32,8 @@ mod shared;
 mod spans;
 pub mod store;
 pub mod sync;
+#[doc(hidden)]
+pub mod tally;
 pub mod transport;
 mod worker;
 mod workspace;

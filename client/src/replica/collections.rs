@@ -12,8 +12,9 @@ use super::touched::{Touched, touch};
 use super::{EditError, Replica};
 use crate::census::Census;
 use crate::collection::{Fields, record};
-use crate::spans::{containers_in, len_of, spans_since};
+use crate::spans::{changes_in, containers_in, len_of, spans_since};
 use crate::store::{RecordRow, Store, StoreError};
+use crate::tally;
 
 /// Operations after which a table is made anew rather than brought up to date.
 const ANEW_FROM: usize = 50_000;
@@ -135,6 +136,7 @@ impl Replica {
                 None => all_ids(loro, &form.name),
             };
             open.census.follow(loro);
+            tally::count(|tally| tally.records += ids.len() as u64);
             let rows = ids.into_iter().map(|id| row(loro, &open.census, &form, id)).collect::<Vec<_>>();
             Ok((rows, vv, is_anew))
         })?;
@@ -209,7 +211,7 @@ fn changed_ids(loro: &LoroDoc, name: &str, from: &VersionVector) -> BTreeSet<Str
             continue;
         }
         // A record that was added, or that someone deleted outright, shows in the root map alone.
-        let changes = loro.export_json_in_id_span(span);
+        let changes = changes_in(loro, span);
         for op in changes.iter().flat_map(|change| &change.ops).filter(|op| op.container == root) {
             if let JsonOpContent::Map(MapOp::Insert { key, .. } | MapOp::Delete { key }) = &op.content {
                 keys.insert(record::id_of(key).to_owned());

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{EditError, Replica};
 use crate::collection::record::DELETED;
-use crate::spans::spans_since;
+use crate::spans::{changes_in, spans_since};
 use crate::store::{ConflictRow, StoreError};
 use crate::sync::Notice;
 
@@ -74,8 +74,7 @@ impl Replica {
 
 fn conflicts(loro: &LoroDoc, document: DocumentId, collections: &[String], before: &VersionVector) -> Vec<ConflictRow> {
     let mut found = Vec::new();
-    let came: Vec<JsonChange> =
-        spans_since(loro, before).into_iter().flat_map(|span| loro.export_json_in_id_span(span)).collect();
+    let came: Vec<JsonChange> = spans_since(loro, before).into_iter().flat_map(|span| changes_in(loro, span)).collect();
     // What was here and the author of a change had not seen.
     let mut unseen: HashMap<Vec<(u64, i32)>, Writes> = HashMap::new();
     for change in &came {
@@ -93,7 +92,7 @@ fn conflicts(loro: &LoroDoc, document: DocumentId, collections: &[String], befor
                 let end = before.get(peer).copied()?;
                 Some(loro::IdSpan::new(*peer, *from, end))
             });
-            let changes: Vec<JsonChange> = spans.flat_map(|span| loro.export_json_in_id_span(span)).collect();
+            let changes: Vec<JsonChange> = spans.flat_map(|span| changes_in(loro, span)).collect();
             writes(loro, &changes)
         });
         for (container, wrote) in writes(loro, std::slice::from_ref(change)) {

@@ -16,8 +16,9 @@ use super::dates::{Dates, HISTORY_GRAIN_S};
 use super::digest::digest;
 use super::stepwise::import_one;
 use crate::census::Census;
-use crate::spans::{containers_in, spans_since};
+use crate::spans::{changes_in, containers_in, spans_since};
 use crate::store::DocumentRow;
+use crate::tally;
 
 /// Documents up to this size are proven after every import; it takes a millisecond.
 const PROVEN_ALWAYS: usize = 16 * 1024;
@@ -173,6 +174,7 @@ impl OpenDocument {
             }
         }
         if let Some(snapshot) = &row.snapshot {
+            tally::imported(snapshot);
             self.loro.import(snapshot)?;
             self.snapshot_bytes = snapshot.len();
             self.proven_bytes = snapshot.len();
@@ -280,7 +282,9 @@ impl OpenDocument {
         let before = self.loro.oplog_vv();
         let mut is_pending = false;
         for snapshot in snapshots {
-            is_pending |= self.loro.import(&history(snapshot)?)?.pending.is_some();
+            let history = history(snapshot)?;
+            tally::imported(&history);
+            is_pending |= self.loro.import(&history)?.pending.is_some();
         }
         self.unproven_bytes +=
             updates.iter().map(Vec::len).chain(snapshots.iter().map(|bytes| bytes.len())).sum::<usize>();
@@ -307,6 +311,7 @@ impl OpenDocument {
     /// What the document holds beyond `before`, within the limit of depth.
     pub(super) fn update_since(&self, before: &VersionVector, beyond: &Beyond) -> Result<Vec<u8>, Refusal> {
         let update = self.loro.export(ExportMode::updates(before)).map_err(LoroError::from)?;
+        tally::exported(&update);
         let is_deep =
             |id: &ContainerID| self.loro.get_path_to_container(id).is_some_and(|path| path.len() > NESTING_MAX);
         // A level of a value takes a byte at the least.
@@ -330,6 +335,7 @@ impl OpenDocument {
         let snapshot = self.snapshot()?;
         self.census.follow(&self.loro);
         let read = scratch(|read| {
+            tally::imported(&snapshot);
             read.import(&snapshot)?;
             Ok(digest(read, &self.census.of_copy(read)))
         })?;
@@ -341,7 +347,9 @@ impl OpenDocument {
     }
 
     pub(super) fn snapshot(&self) -> Result<Vec<u8>, LoroError> {
-        Ok(self.loro.export(ExportMode::Snapshot)?)
+        let snapshot = self.loro.export(ExportMode::Snapshot)?;
+        tally::exported(&snapshot);
+        Ok(snapshot)
     }
 }
 
@@ -360,6 +368,7 @@ fn import(loro: &LoroDoc, updates: &[Vec<u8>]) -> Result<bool, LoroError> {
         };
         let count = updates[at..].iter().take_while(fits).count().max(1);
         let batch = &updates[at..at + count];
+        batch.iter().for_each(|update| tally::imported(update));
         if count < BATCH_FROM {
             for update in batch {
                 is_pending |= import_one(loro, update)?;
@@ -376,9 +385,11 @@ fn import(loro: &LoroDoc, updates: &[Vec<u8>]) -> Result<bool, LoroError> {
 /// without a word. The state in it is another's word, and read only when it is needed; this device's Loro makes it anew.
 fn history(snapshot: &[u8]) -> Result<Vec<u8>, Refusal> {
     let (history, is_whole) = scratch(|read| {
+        tally::imported(snapshot);
         let is_whole = read.import(snapshot)?.pending.is_none() && !read.is_shallow();
         Ok((read.export(ExportMode::all_updates())?, is_whole))
     })?;
+    tally::exported(&history);
     if is_whole { Ok(history) } else { Err(Refusal::Shallow) }
 }
 
@@ -392,7 +403,7 @@ fn scratch<T>(work: impl FnOnce(&LoroDoc) -> Result<T, LoroError>) -> Result<T, 
 
 /// Operations of the span write a value that is nested too deep.
 fn has_deep_value(loro: &LoroDoc, span: IdSpan) -> bool {
-    let changes = loro.export_json_in_id_span(span);
+    let changes = changes_in(loro, span);
     changes.iter().flat_map(|change| &change.ops).any(|op| match &op.content {
         JsonOpContent::List(ListOp::Insert { value, .. })
         | JsonOpContent::MovableList(MovableListOp::Insert { value, .. }) => value.iter().any(is_deep_value),

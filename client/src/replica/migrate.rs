@@ -11,7 +11,7 @@ use super::contain::{Broken, Refusal, contained};
 use super::touched::{Touched, touched_since};
 use super::{EditError, Replica};
 use crate::schema::{Failed, Fault, MigrationError, Progress, Rewrite, Schema, derive, gate, is_computed};
-use crate::spans::spans_since;
+use crate::spans::{changes_in, spans_since};
 use crate::store::{LateEdit, StoreError};
 use crate::sync::Notice;
 
@@ -309,7 +309,7 @@ fn late(loro: &LoroDoc, step: &Rewrite, done: &gate::Done, before: &VersionVecto
 /// Up to which operation a span writes into these roots; None if it does not. What the peer writes elsewhere later is no
 /// news of them.
 fn last_within(loro: &LoroDoc, span: IdSpan, roots: &[String]) -> Option<i32> {
-    let changes = loro.export_json_in_id_span(span);
+    let changes = changes_in(loro, span);
     let ops: Vec<_> = changes.iter().flat_map(|change| &change.ops).collect();
     let ends = ops.iter().skip(1).map(|op| op.counter).chain([span.counter.end]);
     let is_within = |container: &ContainerID| {

@@ -8,6 +8,7 @@ use roost_shared::limits::VALUE_MAX;
 
 use super::contain::{OpenDocument, Refusal, UPDATE_OPS};
 use crate::spans::{len_of, spans_since};
+use crate::tally;
 
 /// The smallest number of operations that is tried as one update; an update is split further where they do not fit.
 const UPDATE_OPS_MIN: i32 = 1;
@@ -28,6 +29,7 @@ impl OpenDocument {
                 false => ExportMode::UpdatesInRange { spans: Cow::Borrowed(&taken) },
             };
             let bytes = self.loro.export(mode).map_err(LoroError::from)?;
+            tally::exported(&bytes);
             if bytes.len() <= max {
                 if bytes.len() < max / 4 {
                     self.update_ops = self.update_ops.saturating_mul(2).min(UPDATE_OPS);

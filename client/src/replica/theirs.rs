@@ -10,7 +10,7 @@ use loro::{
 };
 
 use crate::schema::is_computed;
-use crate::spans::containers_in;
+use crate::spans::{changes_in, containers_in};
 
 /// Containers that others wrote into, and the containers around them.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Theirs {
         for span in spans.iter().filter(|span| !is_computed(span.peer)) {
             let touched = containers_in(loro, *span);
             if touched.iter().any(|id| id.container_type() == ContainerType::Tree) {
-                for op in loro.export_json_in_id_span(*span).iter().flat_map(|change| &change.ops) {
+                for op in changes_in(loro, *span).iter().flat_map(|change| &change.ops) {
                     if let JsonOpContent::Tree(
                         TreeOp::Create { target, parent, .. } | TreeOp::Move { target, parent, .. },
                     ) = &op.content

@@ -17,4 +17,5 @@ mod sizes;
 mod strays;
 mod turns;
 mod vectors;
+mod work;
 mod writing;
