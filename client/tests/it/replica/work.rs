@@ -124,7 +124,7 @@ fn costs(kind: &Kind, items: usize) -> Costs {
     let opened = tally::take();
     let size = one.replica.read(NOTES, |loro| {
         let update = loro.export(roost::loro::ExportMode::updates(&before)).unwrap();
-        let held = |vv: &roost::loro::VersionVector| vv.iter().map(|(_, end)| *end as u64).sum::<u64>();
+        let held = |vv: &roost::loro::VersionVector| vv.values().map(|end| *end as u64).sum::<u64>();
         (held(&loro.oplog_vv()) - held(&before), update.len() as u64)
     });
     let (operations, bytes) = size.unwrap();
