@@ -15,7 +15,7 @@ const STEP: i32 = 16 * 1024;
 pub(super) fn import_one(loro: &LoroDoc, update: &[u8]) -> Result<bool, LoroError> {
     let before = loro.oplog_vv();
     let meta = LoroDoc::decode_import_blob_meta(update, false)?;
-    let Some((peer, start, end)) = one_long_span(&meta).filter(|_| is_concurrent(loro, &meta, &before)) else {
+    let Some((peer, start, end)) = one_long_span(&meta, &before).filter(|_| is_concurrent(loro, &meta, &before)) else {
         return Ok(loro.import(update)?.pending.is_some());
     };
     loro.detach();
@@ -32,10 +32,10 @@ pub(super) fn import_one(loro: &LoroDoc, update: &[u8]) -> Result<bool, LoroErro
     Ok(is_pending)
 }
 
-/// The operations of an update that one peer wrote, if they are many.
-fn one_long_span(meta: &ImportBlobMetadata) -> Option<(u64, i32, i32)> {
+/// The operations that an update adds, if one peer wrote them and they are many.
+fn one_long_span(meta: &ImportBlobMetadata, before: &VersionVector) -> Option<(u64, i32, i32)> {
     let (peer, end) = meta.partial_end_vv.iter().next()?;
-    let start = meta.partial_start_vv.get(peer).copied().unwrap_or(0);
+    let start = meta.partial_start_vv.get(peer).copied().unwrap_or(0).max(before.get(peer).copied().unwrap_or(0));
     (meta.partial_end_vv.len() == 1 && end - start > LONG).then_some((*peer, start, *end))
 }
 
