@@ -14,7 +14,6 @@ use roost_shared::limits::NESTING_MAX;
 
 use super::dates::{Dates, HISTORY_GRAIN_S};
 use super::digest::digest;
-use super::stepwise::import_one;
 use crate::census::Census;
 use crate::spans::{changes_in, containers_in, spans_since};
 use crate::store::DocumentRow;
@@ -371,7 +370,7 @@ fn import(loro: &LoroDoc, updates: &[Vec<u8>]) -> Result<bool, LoroError> {
         batch.iter().for_each(|update| tally::imported(update));
         if count < BATCH_FROM {
             for update in batch {
-                is_pending |= import_one(loro, update)?;
+                is_pending |= loro.import(update)?.pending.is_some();
             }
         } else {
             is_pending |= loro.import_batch(batch)?.pending.is_some();

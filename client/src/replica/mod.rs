@@ -27,7 +27,6 @@ mod rewrite;
 mod round;
 mod seal;
 mod split;
-mod stepwise;
 mod theirs;
 mod touched;
 mod undo;
