@@ -4,7 +4,7 @@ use loro::VersionVector;
 use roost_shared::DocumentId;
 use roost_shared::roster::{Record, RecordBody};
 use roost_shared::tree::Frontier;
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Store, StoreError, damaged, int};
 use crate::sync::Write;
@@ -32,7 +32,7 @@ impl Store {
     }
 }
 
-fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::Error> {
+fn apply(transaction: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| transaction.prepare_cached(sql)?.execute(values).map(|_| ());
     match write {
         Write::Advance(frontier) => run("UPDATE workspace SET frontier = ?1", &[&frontier.encode()]),
@@ -106,7 +106,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), rusqlite::E
     }
 }
 
-fn insert_record(transaction: &Transaction<'_>, branch: i64, record: &Record) -> Result<(), rusqlite::Error> {
+fn insert_record(transaction: &Connection, branch: i64, record: &Record) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached("INSERT INTO record (branch, version, bytes) VALUES (?1, ?2, ?3)")?
         .execute(params![branch, int(record.version), record.as_bytes()])
@@ -114,7 +114,7 @@ fn insert_record(transaction: &Transaction<'_>, branch: i64, record: &Record) ->
 }
 
 /// The log has the row's entry, and with the last part of a blob what the blob held.
-fn met(transaction: &Transaction<'_>, author_seq: u64) -> Result<(), rusqlite::Error> {
+fn met(transaction: &Connection, author_seq: u64) -> Result<(), rusqlite::Error> {
     let row: Option<(DocumentId, Option<Vec<u8>>)> = transaction
         .prepare_cached("SELECT document, until_vv FROM outbox WHERE author_seq = ?1")?
         .query_row([int(author_seq)], |row| Ok((DocumentId(row.get(0)?), row.get(1)?)))

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loro::{ContainerType, VersionVector};
 use roost_shared::{DeviceId, DocumentId, Seq};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::risk::{self, Risk};
 use super::{Store, StoreError, damaged, int, unsigned, versions};
@@ -266,7 +266,7 @@ fn inbox_row(row: &rusqlite::Row<'_>) -> Result<InboxRow, rusqlite::Error> {
     })
 }
 
-fn put_merged(transaction: &Transaction<'_>, merged: &Merged) -> Result<(), rusqlite::Error> {
+fn put_merged(transaction: &Connection, merged: &Merged) -> Result<(), rusqlite::Error> {
     touch(transaction, merged.document, merged.schema)?;
     versions::gate(transaction, merged.document, merged.reader_min)?;
     versions::know_peers(transaction, merged.document, &merged.peers)?;
@@ -281,7 +281,7 @@ fn put_merged(transaction: &Transaction<'_>, merged: &Merged) -> Result<(), rusq
 }
 
 fn meet_roots(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     document: DocumentId,
     roots: &[(String, ContainerType)],
 ) -> Result<(), rusqlite::Error> {
@@ -293,12 +293,12 @@ fn meet_roots(
     Ok(())
 }
 
-fn done_with(transaction: &Transaction<'_>, seq: Seq) -> Result<(), rusqlite::Error> {
+fn done_with(transaction: &Connection, seq: Seq) -> Result<(), rusqlite::Error> {
     transaction.prepare_cached("DELETE FROM inbox WHERE seq = ?1")?.execute([int(seq.get())])?;
     risk::safe(transaction, Risk::Entry(seq))
 }
 
-pub(super) fn touch(transaction: &Transaction<'_>, document: DocumentId, schema: u32) -> Result<(), rusqlite::Error> {
+pub(super) fn touch(transaction: &Connection, document: DocumentId, schema: u32) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached(
             "INSERT INTO document (id, log_vv, edited, schema) VALUES (?1, ?2, 0, ?3) \
@@ -308,11 +308,7 @@ pub(super) fn touch(transaction: &Transaction<'_>, document: DocumentId, schema:
         .map(|_| ())
 }
 
-pub(super) fn change(
-    transaction: &Transaction<'_>,
-    document: DocumentId,
-    update: &[u8],
-) -> Result<(), rusqlite::Error> {
+pub(super) fn change(transaction: &Connection, document: DocumentId, update: &[u8]) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached("INSERT INTO change (document, bytes) VALUES (?1, ?2)")?
         .execute(params![document.0, update])

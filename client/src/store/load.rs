@@ -6,7 +6,7 @@ use roost_shared::hash::Hash;
 use roost_shared::roster::Record;
 use roost_shared::tree::Frontier;
 use roost_shared::{Cursor, DeviceId, LogId, WorkspaceId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Store, StoreError, damaged, unsigned};
 use crate::keys::Seed;
@@ -182,7 +182,7 @@ impl Store {
     }
 }
 
-fn load_log(transaction: &Transaction<'_>, workspace: WorkspaceId) -> Row<Log> {
+fn load_log(transaction: &Connection, workspace: WorkspaceId) -> Row<Log> {
     let (id, frontier, authors_of) =
         transaction.query_row("SELECT log, frontier, authors_of FROM workspace", [], |row| {
             Ok((LogId(row.get(0)?), row.get::<_, Vec<u8>>(1)?, LogId(row.get(2)?)))
@@ -197,7 +197,7 @@ fn load_log(transaction: &Transaction<'_>, workspace: WorkspaceId) -> Row<Log> {
     Ok(Log { id, frontier, authors_of, authors, chain: chain(transaction, workspace, 1)? })
 }
 
-fn chain(transaction: &Transaction<'_>, workspace: WorkspaceId, branch: i64) -> Row<Chain> {
+fn chain(transaction: &Connection, workspace: WorkspaceId, branch: i64) -> Row<Chain> {
     let mut statement = transaction.prepare("SELECT bytes FROM record WHERE branch = ?1 ORDER BY version")?;
     let records = statement.query_map([branch], |row| row.get::<_, Vec<u8>>(0))?;
     let records: Vec<Record> =
@@ -205,7 +205,7 @@ fn chain(transaction: &Transaction<'_>, workspace: WorkspaceId, branch: i64) -> 
     Chain::verify(workspace, records).map_err(|_| damaged("roster chain"))
 }
 
-fn seen(transaction: &Transaction<'_>) -> Row<BTreeMap<DeviceId, SeenAt>> {
+fn seen(transaction: &Connection) -> Row<BTreeMap<DeviceId, SeenAt>> {
     let mut statement = transaction.prepare("SELECT device, log, size, root, at_ms FROM seen")?;
     let rows = statement.query_map([], |row| {
         let (size, at_ms) = (unsigned(row, 2)?, unsigned(row, 4)?);
@@ -214,7 +214,7 @@ fn seen(transaction: &Transaction<'_>) -> Row<BTreeMap<DeviceId, SeenAt>> {
     rows.collect()
 }
 
-fn outbox(transaction: &Transaction<'_>) -> Row<Vec<OutboxRow>> {
+fn outbox(transaction: &Connection) -> Row<Vec<OutboxRow>> {
     let mut statement =
         transaction.prepare("SELECT author_seq, document, hash, if_tail, bytes FROM outbox ORDER BY author_seq")?;
     let rows = statement.query_map([], |row| {
@@ -229,7 +229,7 @@ fn outbox(transaction: &Transaction<'_>) -> Row<Vec<OutboxRow>> {
     rows.collect()
 }
 
-pub(super) fn hold_chain(transaction: &Transaction<'_>, chain: &[Record]) -> Row<()> {
+pub(super) fn hold_chain(transaction: &Connection, chain: &[Record]) -> Row<()> {
     transaction.execute("DELETE FROM record WHERE branch = 0", [])?;
     for record in chain {
         transaction.execute(

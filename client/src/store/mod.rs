@@ -33,7 +33,7 @@ pub use self::risk::Risk;
 pub use self::undo::{TakenBack, Turn};
 pub use self::versions::{DocumentSchema, LateEdit};
 use roost_shared::Fault;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
 use url::Url;
 
@@ -64,6 +64,7 @@ pub enum Durability {
 pub struct Store {
     connection: Connection,
     durability: Durability,
+    transactions: u64,
     /// None for one in memory.
     path: Option<PathBuf>,
     _lock: Option<Lock>,
@@ -88,7 +89,7 @@ impl Store {
         if is_new && connected.is_err() {
             remove(path); // what was half made would stand in the way of the next try
         }
-        Ok(Self { connection: connected?, durability, path: Some(path.to_owned()), _lock: Some(lock) })
+        Ok(Self { connection: connected?, durability, transactions: 0, path: Some(path.to_owned()), _lock: Some(lock) })
     }
 
     /// None where that cannot be done as well.
@@ -107,7 +108,13 @@ impl Store {
         check(&connection, path).ok()?;
         connection.set_prepared_statement_cache_capacity(64);
         let is_newest = version_of(&connection).ok()? == newest();
-        is_newest.then(|| Self { connection, durability, path: Some(path.to_owned()), _lock: Some(lock) })
+        is_newest.then(|| Self {
+            connection,
+            durability,
+            transactions: 0,
+            path: Some(path.to_owned()),
+            _lock: Some(lock),
+        })
     }
 
     /// Opens a second connection to a store that this process has open, to look at what is saved: it waits for no writer.
@@ -116,7 +123,13 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags_and_vfs(path, flags, VFS).map_err(failed)?;
         connection.pragma_update(None, "query_only", true).map_err(failed)?;
-        Ok(Self { connection, durability: Durability::default(), path: Some(path.to_owned()), _lock: None })
+        Ok(Self {
+            connection,
+            durability: Durability::default(),
+            transactions: 0,
+            path: Some(path.to_owned()),
+            _lock: None,
+        })
     }
 
     /// The path of the file; None for a store in memory.
@@ -132,7 +145,7 @@ impl Store {
     /// A store over a connection that is open, such as one in memory.
     pub fn over(mut connection: Connection, durability: Durability) -> Result<Self, StoreError> {
         prepare(&mut connection, durability).map_err(|error| StoreError::of_migration(Path::new(""), error))?;
-        Ok(Self { connection, durability, path: None, _lock: None })
+        Ok(Self { connection, durability, transactions: 0, path: None, _lock: None })
     }
 
     /// Takes away a store in which nothing was saved.
@@ -155,13 +168,51 @@ impl Store {
         self.connection
     }
 
+    /// Begins a transaction that holds all writes until [`Store::end`], which makes them durable, or [`Store::give_up`].
+    pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
+        self.transactions += 1;
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.failed(error))
+    }
+
+    pub(crate) fn end(&mut self) -> Result<(), StoreError> {
+        let ended = self.connection.execute_batch("COMMIT").map_err(|error| self.failed(error));
+        if ended.is_err() {
+            self.give_up();
+        }
+        ended
+    }
+
+    /// Takes back what was written since [`Store::begin`].
+    pub(crate) fn give_up(&mut self) {
+        // SQLite has done so by itself after some errors, a full disk for one.
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction was not taken back");
+        }
+    }
+
+    fn failed(&self, error: rusqlite::Error) -> StoreError {
+        StoreError::of_sqlite(self.path.as_deref().unwrap_or(Path::new("")), error)
+    }
+
+    /// Transactions that wrote since the store was opened.
+    #[doc(hidden)]
+    pub const fn transactions(&self) -> u64 {
+        self.transactions
+    }
+
     /// One transaction: all of `work`, or nothing.
     fn transaction<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, StoreError> {
         let path = self.path.as_deref().unwrap_or(Path::new(""));
         let failed = |error| StoreError::of_sqlite(path, error);
+        if !self.connection.is_autocommit() {
+            return work(&self.connection).map_err(failed); // a part of the one that was begun
+        }
+        self.transactions += 1;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let done = work(&transaction).map_err(failed)?;
         transaction.commit().map_err(failed)?;
@@ -169,9 +220,12 @@ impl Store {
     }
 
     /// Reads as of one moment: this needs no room on the disk, and no leave to write.
-    fn look<T>(&mut self, look: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>) -> Result<T, StoreError> {
+    fn look<T>(&mut self, look: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Result<T, StoreError> {
         let path = self.path.as_deref().unwrap_or(Path::new(""));
         let failed = |error| StoreError::of_sqlite(path, error);
+        if !self.connection.is_autocommit() {
+            return look(&self.connection).map_err(failed);
+        }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
         look(&transaction).map_err(failed)
     }
@@ -180,7 +234,7 @@ impl Store {
     /// not be forgotten by it.
     fn synced_transaction<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+        work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, StoreError> {
         self.connection.pragma_update(None, "synchronous", "FULL")?;
         let done = self.transaction(work);

@@ -2,7 +2,7 @@
 
 use loro::VersionVector;
 use roost_shared::DocumentId;
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::query::column;
 use super::{Store, StoreError, damaged};
@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-fn create(transaction: &Transaction<'_>, key: i64, indexes: &[String]) -> Result<(), rusqlite::Error> {
+fn create(transaction: &Connection, key: i64, indexes: &[String]) -> Result<(), rusqlite::Error> {
     transaction
         .execute(&format!("CREATE TABLE records_{key} (id TEXT PRIMARY KEY, fields TEXT NOT NULL) STRICT"), [])?;
     for (number, field) in indexes.iter().enumerate() {
@@ -112,7 +112,7 @@ fn create(transaction: &Transaction<'_>, key: i64, indexes: &[String]) -> Result
     Ok(())
 }
 
-fn set_vv(transaction: &Transaction<'_>, key: i64, vv: &VersionVector) -> Result<(), rusqlite::Error> {
+fn set_vv(transaction: &Connection, key: i64, vv: &VersionVector) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached("UPDATE collection SET vv = ?2 WHERE key = ?1")?
         .execute(params![key, vv.encode()])

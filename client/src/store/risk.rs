@@ -3,7 +3,7 @@
 use std::fmt;
 
 use roost_shared::{DocumentId, Seq};
-use rusqlite::{OptionalExtension as _, Transaction};
+use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{Store, StoreError};
 
@@ -65,6 +65,6 @@ impl Store {
     }
 }
 
-pub(super) fn safe(transaction: &Transaction<'_>, risk: Risk) -> Result<(), rusqlite::Error> {
+pub(super) fn safe(transaction: &Connection, risk: Risk) -> Result<(), rusqlite::Error> {
     transaction.prepare_cached("DELETE FROM risk WHERE what = ?1")?.execute([risk.to_string()]).map(|_| ())
 }

@@ -4,7 +4,7 @@
 
 use loro::{ContainerID, Frontiers};
 use roost_shared::DocumentId;
-use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Store, StoreError, damaged, int};
 
@@ -131,7 +131,7 @@ fn turn((key, takes_back, before, after): Columns) -> Result<Turn, StoreError> {
 }
 
 fn insert(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     document: DocumentId,
     takes_back: Option<i64>,
     before: &[u8],

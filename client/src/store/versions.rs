@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use roost_shared::{DeviceId, DocumentId};
-use rusqlite::{OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::documents::{change, touch};
 use super::{Store, StoreError, backup};
@@ -191,11 +191,7 @@ impl Store {
     }
 }
 
-pub(super) fn gate(
-    transaction: &Transaction<'_>,
-    document: DocumentId,
-    reader_min: u32,
-) -> Result<(), rusqlite::Error> {
+pub(super) fn gate(transaction: &Connection, document: DocumentId, reader_min: u32) -> Result<(), rusqlite::Error> {
     transaction
         .prepare_cached("UPDATE document SET reader_min = ?2 WHERE id = ?1 AND reader_min < ?2")?
         .execute(params![document.0, reader_min])
@@ -203,7 +199,7 @@ pub(super) fn gate(
 }
 
 pub(super) fn know_peers(
-    transaction: &Transaction<'_>,
+    transaction: &Connection,
     document: DocumentId,
     peers: &[(u64, DeviceId)],
 ) -> Result<(), rusqlite::Error> {
