@@ -65,6 +65,37 @@ struct InUse {
     vv: Option<VersionVector>,
 }
 
+/// How far the tables of a document were, before a transaction.
+pub(super) struct Mark {
+    versions: Vec<Option<VersionVector>>,
+    is_behind: bool,
+    changes: usize,
+    resets: usize,
+}
+
+impl Tables {
+    pub(super) fn mark(&self, document: DocumentId) -> Mark {
+        let in_use = self.in_use.get(&document).into_iter().flatten();
+        Mark {
+            versions: in_use.map(|in_use| in_use.vv.clone()).collect(),
+            is_behind: self.behind.contains(&document),
+            changes: self.changes.len(),
+            resets: self.resets.len(),
+        }
+    }
+
+    /// The tables are as they were: what was written into them since was taken back.
+    pub(super) fn back_to(&mut self, document: DocumentId, mark: Mark) {
+        let in_use = self.in_use.get_mut(&document).into_iter().flatten();
+        in_use.zip(mark.versions).for_each(|(in_use, vv)| in_use.vv = vv);
+        if !mark.is_behind {
+            self.behind.remove(&document);
+        }
+        self.changes.truncate(mark.changes);
+        self.resets.truncate(mark.resets);
+    }
+}
+
 impl CollectionForm {
     /// Stands for how the fields are read: another form needs another table.
     fn hash(&self, schema: u32) -> [u8; 32] {

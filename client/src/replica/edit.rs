@@ -1,26 +1,25 @@
 //! Edits: durable or not made.
 
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use loro::{ContainerID, ContainerType, Frontiers, IdSpan, LoroDoc, LoroError, VersionVector};
 use roost_shared::DocumentId;
 use roost_shared::limits::{CONTAINER_NAME_MAX, VALUE_MAX};
 use roost_shared::roster::Scope;
 
+use super::collections::Mark;
 use super::contain::{Beyond, Broken, OpenDocument, Refusal, Stray, contained};
 use super::migrate::plan;
 use super::touched::touched_since;
-use super::undo::Remembered;
 use super::{EditError, Replica};
 use crate::census::Census;
 use crate::schema::{Schema, derive_here, gate};
-use crate::store::Signed;
+use crate::store::{Signed, StoreError};
 use crate::sync::Event;
 
 /// An edit that was made in memory and is to be saved.
 struct Edited {
     before: VersionVector,
-    heads: Frontiers,
     /// Updates: the edit's operations, and imports that wait for operations that are not here.
     changes: Vec<Vec<u8>>,
     reader_min: u32,
@@ -35,7 +34,7 @@ impl Replica {
         id: DocumentId,
         edit: impl FnOnce(&LoroDoc) -> Result<T, LoroError>,
     ) -> Result<T, EditError> {
-        self.edit_as(id, Remembered::Yes, |loro, _| edit(loro))
+        self.edit_as(id, |loro, _| edit(loro), |replica, _, before| replica.remember_edit(id, before))
     }
 
     /// [`Replica::edit`], for an edit that reads and writes counters.
@@ -44,17 +43,20 @@ impl Replica {
         id: DocumentId,
         edit: impl FnOnce(&LoroDoc, &mut Census) -> Result<T, LoroError>,
     ) -> Result<T, EditError> {
-        self.edit_as(id, Remembered::Yes, |loro, census| {
+        let counted = |loro: &LoroDoc, census: &mut Census| {
             census.follow(loro);
             edit(loro, census)
-        })
+        };
+        self.edit_as(id, counted, |replica, _, before| replica.remember_edit(id, before))
     }
 
+    /// An edit, and what goes into its transaction with it: `remember` is given the frontiers before the edit, and is not
+    /// called for one that did nothing.
     pub(super) fn edit_as<T>(
         &mut self,
         id: DocumentId,
-        remembered: Remembered,
         edit: impl FnOnce(&LoroDoc, &mut Census) -> Result<T, LoroError>,
+        remember: impl FnOnce(&mut Self, &T, Frontiers) -> Result<(), StoreError>,
     ) -> Result<T, EditError> {
         if self.scope() == Some(Scope::Read) {
             return Err(EditError::ReadOnly);
@@ -92,40 +94,78 @@ impl Replica {
                 open.census.meet(&beyond.containers);
             }
             let reader_min = birth.map_or(0, |_| gate::reader_min(&open.loro));
-            let edited = Edited { before, heads, changes, reader_min, migrated: looked.unwrap_or(0) };
-            Ok((done, Some(edited), false))
+            let edited = Edited { before, changes, reader_min, migrated: looked.unwrap_or(0) };
+            Ok((done, Some((heads, edited)), false))
         });
-        let (mut open, (done, edited, is_empty)) = match edited {
+        let (open, (done, edited, is_empty)) = match edited {
             Ok(edited) => edited,
             Err(Broken::Refused(not_edited)) => return Err(not_edited.into()),
             Err(Broken::Panicked(panic)) => resume_unwind(panic),
         };
-        let Some(Edited { before, heads, changes, reader_min, migrated }) = edited else {
+        let Some((heads, edited)) = edited else {
             if !is_empty {
                 self.keep(id, open);
             }
             return Ok(done); // an empty one holds nothing but what it would have been born with
         };
         self.list(id)?;
+        self.in_one_transaction(id, |replica| {
+            replica.save(id, open, edited)?;
+            Ok(remember(replica, &done, heads)?)
+        })?;
+        self.edited(id);
+        if self.index() == Some(id) {
+            // The edit is durable, whatever becomes of the documents it names: they stay due.
+            let followed = self.follow_schema(id, &VersionVector::default(), false);
+            followed.unwrap_or_else(|error| tracing::error!(%error, "documents that got a name are migrated later"));
+        }
+        self.compact_soon(id);
+        Ok(done)
+    }
+
+    /// Saves an edit and all that follows from it: what is derived, and the records of collections.
+    fn save(&mut self, id: DocumentId, mut open: OpenDocument, edited: Edited) -> Result<(), StoreError> {
+        let Edited { before, changes, reader_min, migrated } = edited;
         let peer = (!open.is_signed).then(|| (open.loro.peer_id(), self.device.device_id()));
         let roots = open.census.take_met();
-        let signed = Signed { schema: schema.number(), reader_min, migrated, peer, roots: &roots };
+        let signed = Signed { schema: self.schema.number(), reader_min, migrated, peer, roots: &roots };
         self.store.commit(id, &changes, &signed)?;
         open.grew(&changes);
         (open.is_signed, open.migrated) = (true, migrated);
         self.keep_met(id, open, &roots);
         self.has_changed(id);
-        self.edited(id);
-        // The edit is durable, whatever becomes of the rest: that is made up for at the next change or opening.
-        let mut followed = self.follow_schema(id, &before, migrated > 0).and_then(|()| self.follow_changes(id, true));
-        if remembered == Remembered::Yes {
-            followed = followed.and(self.remember_edit(id, heads));
+        if self.index() != Some(id) {
+            self.follow_schema(id, &before, migrated > 0)?;
         }
-        if let Err(error) = followed {
-            tracing::error!(document = %id, %error, "what follows from an edit is made up for later");
+        self.follow_changes(id, true)
+    }
+
+    /// Runs work whose writes are one transaction: all that it does to a document, or nothing.
+    fn in_one_transaction(
+        &mut self,
+        id: DocumentId,
+        work: impl FnOnce(&mut Self) -> Result<(), EditError>,
+    ) -> Result<(), EditError> {
+        let tables = self.tables.mark(id);
+        self.store.begin()?;
+        let done = catch_unwind(AssertUnwindSafe(|| work(self)));
+        if matches!(done, Ok(Ok(()))) {
+            let ended = self.store.end();
+            if ended.is_ok() {
+                return Ok(());
+            }
+            self.take_back(id, tables);
+            return Ok(ended?);
         }
-        self.compact_soon(id);
-        Ok(done)
+        self.store.give_up();
+        self.take_back(id, tables);
+        done.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// The replica as the store has it, after a transaction that was given up.
+    fn take_back(&mut self, id: DocumentId, tables: Mark) {
+        self.open.remove(&id);
+        self.tables.back_to(id, tables);
     }
 
     /// The machine learns that there is something to seal.

@@ -11,13 +11,6 @@ use crate::schema::gate;
 use crate::spans::spans_since;
 use crate::store::{StoreError, TakenBack, Turn};
 
-/// Whether an edit is one that the app may take back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Remembered {
-    Yes,
-    No,
-}
-
 impl Replica {
     /// Undoes this device's last edit of a document that was not undone yet; false if there is none. What others wrote
     /// since stays: where they wrote into the same place, theirs stands, and a record, text or node that the edit made and
@@ -33,25 +26,25 @@ impl Replica {
 
     fn turn(&mut self, id: DocumentId, undone: bool) -> Result<bool, EditError> {
         let Some((edit, later)) = self.store.last_undo(id, undone)? else { return Ok(false) };
-        let before = self.frontiers(id)?;
         let theirs = self.written_by_others(id, &edit.after)?;
         let made = MadeAgain::new(self.store.made_again(id)?);
+        let mut is_turned = false;
         // The edit that undoes is none that is undone.
-        let turned = self.edit_as(id, Remembered::No, |loro, _| take_back(loro, &edit, &later, &theirs, &made));
-        if let Err(error @ EditError::Loro(_)) = turned {
-            // It does not fit what the document has become: the next one is the one before it.
-            self.store.turn_undo(id, edit.key, None, 0)?;
-            return Err(error);
+        let turned = self.edit_as(
+            id,
+            |loro, _| take_back(loro, &edit, &later, &theirs, &made),
+            |replica, made_again, before| {
+                is_turned = true;
+                let after = replica.open.get(&id).map(|open| open.loro.oplog_frontiers()).unwrap_or_default();
+                let by = TakenBack { before: &before, after: &after, made_again };
+                replica.store.turn_undo(id, edit.key, Some(by), replica.clock.now_ms())
+            },
+        );
+        // One that does not fit what the document has become, or changes nothing: the next one is the one before it.
+        if !is_turned && matches!(turned, Ok(_) | Err(EditError::Loro(_))) {
+            self.store.turn_undo(id, edit.key, None, self.clock.now_ms())?;
         }
-        let made = turned?;
-        let after = self.frontiers(id)?;
-        let by = (before != after).then_some(TakenBack { before: &before, after: &after, made_again: &made });
-        self.store.turn_undo(id, edit.key, by, self.clock.now_ms())?;
-        Ok(true)
-    }
-
-    fn frontiers(&mut self, id: DocumentId) -> Result<Frontiers, EditError> {
-        self.contain(id, |open| Ok(open.loro.oplog_frontiers()))
+        turned.map(|_| true)
     }
 
     /// An edit of the app can be undone from now on.

@@ -169,7 +169,7 @@ impl Bench {
     }
 }
 
-fn open(store: Store, clock: &Arc<TestClock>, schema: Schema) -> Result<Replica, OpenError> {
+pub fn open(store: Store, clock: &Arc<TestClock>, schema: Schema) -> Result<Replica, OpenError> {
     let clock: Arc<dyn Clock> = Arc::<TestClock>::clone(clock);
     schema.check().unwrap();
     Ok(Replica::open(store, clock, schema)?.unwrap())

@@ -15,6 +15,7 @@ mod presence;
 mod rewrite;
 mod sizes;
 mod strays;
+mod transactions;
 mod turns;
 mod vectors;
 mod work;

@@ -14,7 +14,7 @@ use super::{NOTES, changes, filled, in_memory};
 use crate::fixtures::StillClock;
 
 /// The store again, with room for so many more pages: SQLite says of the rest what it says of a full disk.
-fn with_room(store: Store, pages: i64) -> Store {
+pub fn with_room(store: Store, pages: i64) -> Store {
     let connection = store.into_connection();
     let held: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
     connection.pragma_update(None, "max_page_count", held + pages).unwrap();

@@ -1,6 +1,6 @@
 //! The local store: its file, and its transactions.
 
-mod fault;
+pub mod fault;
 mod file;
 mod writes;
 
