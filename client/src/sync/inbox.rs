@@ -67,7 +67,7 @@ impl Machine {
 
     /// The life an entry of this number was written in, as the server tells the lives.
     fn life_of(&self, seq: Seq) -> LogId {
-        let life = self.lives.iter().rev().find(|life| life.first <= seq.get());
+        let life = self.link.lives.iter().rev().find(|life| life.first <= seq.get());
         life.map_or(self.log.id, |life| life.log)
     }
 
@@ -196,8 +196,8 @@ impl Machine {
             self.pending = None;
             step.write(Write::NotPending);
         }
-        self.building = false; // what was to be built, was to be built on another
-        self.posting = false; // what was refused for want of this one may fit now
+        self.link.building = false; // what was to be built, was to be built on another
+        self.link.posting = false; // what was refused for want of this one may fit now
         let extends = record.version > self.held.roster().version() && self.log.chain.starts_with(&self.held);
         if extends && self.held.push(record.clone()).is_ok() {
             step.notice(Notice::RosterChanged { version: record.version });
@@ -251,7 +251,7 @@ impl Machine {
         if seq != cursor.0 || root != self.log.frontier.root() {
             return Err(caught("the tail or its root is not what the entries make", &root.0));
         }
-        self.told = Some(cursor);
+        self.link.told = Some(cursor);
         self.fault = false;
         if self.refusals == 0 {
             self.backoff.reset();

@@ -10,6 +10,7 @@ pub mod event;
 pub mod fork;
 mod inbox;
 mod outbox;
+mod proposals;
 pub mod resync;
 pub mod seen;
 mod session;
@@ -114,15 +115,11 @@ pub struct Machine {
     device: DeviceId,
     is_owner: bool,
     connection: Connection,
+    link: Link,
     backoff: Backoff,
     log: Log,
     held: Chain,
     pending: Option<Record>,
-    posting: bool,
-    /// An owner record was asked for.
-    building: bool,
-    /// Evidence was sent; until the answer this log is not ours.
-    disputed: bool,
     outbox: Outbox,
     /// The backoff of the outbox after refusals that pass.
     patience: Backoff,
@@ -137,26 +134,11 @@ pub struct Machine {
     rests: bool,
     /// Edits that could not be sealed; tried again with the next edit or key.
     left: bool,
-    carrying: bool,
     /// The server took nothing of what was carried, and has not let us in since.
     fruitless: bool,
-    /// Our place in the roster is being taken anew.
-    rejoining: bool,
-    /// The server does not know this device or its workspace; it may have lost them, and is brought what it lacks.
-    asking: bool,
-    /// Every life of the log as the server tells it.
-    lives: Vec<LogLife>,
-    /// The tail as the server last told it on this socket.
-    told: Option<Cursor>,
     /// How far the other devices have read.
     seen: BTreeMap<DeviceId, SeenAt>,
-    /// What was told by who is not in the roster yet.
-    early: Vec<Seen>,
-    /// Whether the server keeps it; how far we told of this log, whether more waits, and until when.
-    keeps_seen: bool,
-    /// Whether it passes presence on.
-    passes_presence: bool,
-    told_own: u64,
+    /// A Seen of ours waits to be sent, no sooner than then.
     tells: bool,
     tell_from_ms: u64,
     /// The number of our last entry in this log, as far as we met it.
@@ -189,6 +171,36 @@ enum Connection {
     Live,
 }
 
+/// State of one socket and of what was asked of the server since: gone as a whole with the socket, so that nothing that
+/// was said on it counts on the next.
+#[derive(Debug, Default)]
+struct Link {
+    /// The lives of the log as the server tells them.
+    lives: Vec<LogLife>,
+    /// The tail as the server last told it.
+    told: Option<Cursor>,
+    /// Whether the server keeps Seen.
+    keeps_seen: bool,
+    /// Whether the server passes presence on.
+    passes_presence: bool,
+    /// The size of the log in the last Seen of ours that the server has.
+    told_own: u64,
+    /// Seen of devices that are not in the roster yet.
+    early: Vec<Seen>,
+    /// Evidence of another log was sent; until the answer this log is not ours.
+    disputed: bool,
+    /// A record of ours was posted.
+    posting: bool,
+    /// An owner record was asked for.
+    building: bool,
+    /// Records that the server lost are on their way to it.
+    carrying: bool,
+    /// Our place in the roster is being taken anew.
+    rejoining: bool,
+    /// The server does not know this device or its workspace; it may have lost them, and is brought what it lacks.
+    asking: bool,
+}
+
 impl Machine {
     /// From what the store holds. Does nothing until [`Event::Start`].
     pub fn new(loaded: Loaded) -> Self {
@@ -197,13 +209,11 @@ impl Machine {
             device: loaded.device,
             is_owner: loaded.is_owner,
             connection: Connection::Paused,
+            link: Link::default(),
             backoff: Backoff::new(loaded.seed),
             log: loaded.log,
             held: loaded.held,
             pending: loaded.pending,
-            posting: false,
-            building: false,
-            disputed: false,
             outbox: Outbox::new(loaded.outbox),
             patience: Backoff::new(!loaded.seed),
             waits: false,
@@ -214,17 +224,8 @@ impl Machine {
             seal_from_ms: 0,
             rests: false,
             left: false,
-            carrying: false,
             fruitless: false,
-            rejoining: false,
-            asking: false,
-            lives: Vec::new(),
-            told: None,
             seen: loaded.seen,
-            early: Vec::new(),
-            keeps_seen: false,
-            passes_presence: false,
-            told_own: 0,
             tells: false,
             tell_from_ms: 0,
             own_seq: loaded.own_seq,
@@ -261,8 +262,8 @@ impl Machine {
             Event::LogGranted(granted) => self.log_granted(now_ms, granted, &mut step),
             Event::Carried(carried) => self.carried(now_ms, carried, &mut step),
             Event::Proposed(record) => {
-                self.building = false;
-                self.posting = false;
+                self.link.building = false;
+                self.link.posting = false;
                 self.pending = Some(record);
             }
             Event::Posted(posted) => self.posted(now_ms, posted, &mut step),
@@ -281,7 +282,7 @@ impl Machine {
     pub fn wake_at_ms(&self) -> Option<u64> {
         match self.connection {
             Connection::Paused | Connection::Connecting => None,
-            Connection::Waiting { .. } if self.carrying => None, // the answer is what it waits for
+            Connection::Waiting { .. } if self.link.carrying => None, // the answer is what it waits for
             Connection::Waiting { until_ms } | Connection::Greeting { until_ms } => Some(until_ms),
             Connection::Live => {
                 let rests = self.rests.then_some(self.seal_from_ms);
@@ -295,7 +296,7 @@ impl Machine {
 
     /// Whether there is a socket that passes presence on.
     pub fn takes_presence(&self) -> bool {
-        self.connection == Connection::Live && self.passes_presence
+        self.connection == Connection::Live && self.link.passes_presence
     }
 
     /// How far the other devices had read when they last told.
@@ -320,7 +321,7 @@ impl Machine {
 
     /// Whatever can be done now is done now; nothing waits for an event that may not come.
     fn go_on(&mut self, now_ms: u64, step: &mut Step) {
-        if self.connection != Connection::Live || self.diverged || self.disputed {
+        if self.connection != Connection::Live || self.diverged || self.link.disputed {
             return;
         }
         self.settle(step);
@@ -334,7 +335,7 @@ impl Machine {
             self.finish_resync(step);
         }
         let may_append = !self.forked && self.held.roster().scope(self.device) == Some(Scope::ReadWrite);
-        if !may_append || self.carrying || self.resync == Some(Stage::Read) {
+        if !may_append || self.link.carrying || self.resync == Some(Stage::Read) {
             return;
         }
         if self.outbox.is_empty() {

@@ -8,7 +8,7 @@
 use roost_shared::limits::BACKOFF_MAX_MS;
 use roost_shared::{Code, LogId};
 
-use super::{Effect, Log, Machine, Notice, Step, Write, fork};
+use super::{Log, Machine, Notice, Step, Write};
 
 /// Where Resync is; durable, so that a crash goes on where it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Machine {
         }
         self.enter(Some(Stage::Read), step);
         if code == Code::TailMoved && self.outbox.if_tail() == Some(self.log.cursor().0) {
-            self.told = None; // entries are on their way, and then the tail
+            self.link.told = None; // entries are on their way, and then the tail
         }
         if self.refusals > REFUSALS_MAX {
             self.reconnect(now_ms, step);
@@ -60,15 +60,15 @@ impl Machine {
 
     /// At the tail, what is left in the outbox is not in the log and never will be under its numbers.
     pub(super) fn resync_on(&mut self, step: &mut Step) {
-        let at_tail = self.told == Some(self.log.cursor());
-        if self.resync == Some(Stage::Read) && at_tail && !self.carrying && !self.sealing {
+        let at_tail = self.link.told == Some(self.log.cursor());
+        if self.resync == Some(Stage::Read) && at_tail && !self.link.carrying && !self.sealing {
             self.clear_outbox_at_tail(step);
             self.enter(Some(Stage::Reseal), step);
         }
     }
 
     pub(super) fn clear_outbox_at_tail(&mut self, step: &mut Step) {
-        if self.told == Some(self.log.cursor()) && !self.outbox.is_empty() {
+        if self.link.told == Some(self.log.cursor()) && !self.outbox.is_empty() {
             self.outbox.clear();
             step.write(Write::ClearOutbox);
         }
@@ -86,92 +86,9 @@ impl Machine {
         self.outbox.clear();
         self.sealing = false;
         self.own_seq = 0;
-        self.told_own = 0;
+        self.link.told_own = 0;
         step.write(Write::NewLog(log));
         self.resync = None;
         self.enter(Some(Stage::Read), step);
-    }
-
-    /// At the tail, the roster we hold and the log's are made one.
-    pub(super) fn settle(&mut self, step: &mut Step) {
-        if self.told != Some(self.log.cursor()) || self.carrying {
-            return;
-        }
-        if self.log.chain.starts_with(&self.held) {
-            // The common case; records beyond ours were taken in as they came.
-            self.forked = false;
-        } else if self.held.starts_with(&self.log.chain) {
-            // The server lost records we hold.
-            self.carrying = true;
-            let records = self.held.records()[self.log.chain.records().len()..].to_vec();
-            step.effect(Effect::Carry { records });
-        } else if self.may_leave_branch() {
-            self.held = self.log.chain.clone();
-            self.forked = false;
-            step.write(Write::HoldLogChain);
-            step.notice(Notice::RosterChanged { version: self.held.roster().version() });
-        } else if !self.forked {
-            self.forked = true;
-            step.notice(Notice::RosterFork);
-        }
-        if self.is_superseded() {
-            self.pending = None;
-            self.posting = false;
-            step.write(Write::NotPending);
-        }
-        let wanted = self.forked || self.held.roster().has_newcomer();
-        let is_free = !self.carrying && !self.building && self.pending.is_none();
-        if self.is_owner && wanted && is_free {
-            self.building = true;
-            step.effect(Effect::AdvanceEpoch);
-        }
-    }
-
-    fn may_leave_branch(&self) -> bool {
-        let (ours, theirs) = (&self.held, &self.log.chain);
-        // The owner goes only once the other branch has all that its own settled.
-        fork::may_leave(ours, theirs) && (!self.is_owner || fork::amended(ours, theirs).is_empty())
-    }
-
-    /// Whether the log, as it is at the tail, has no place for our record: it is built again if still wanted.
-    fn is_superseded(&self) -> bool {
-        let Some(pending) = &self.pending else { return false };
-        let records = self.log.chain.records();
-        let place = usize::try_from(pending.version - 1).unwrap_or(usize::MAX);
-        match records.get(place) {
-            Some(taken) => taken.as_bytes() != pending.as_bytes(),
-            None if records.len() == place => self.log.chain.roster().hash() != pending.previous,
-            None => self.forked, // else what lies between is carried first
-        }
-    }
-
-    pub(super) fn post(&mut self, step: &mut Step) {
-        if let (Some(record), false) = (&self.pending, self.posting) {
-            self.posting = true;
-            step.effect(Effect::Post(record.clone()));
-        }
-    }
-
-    pub(super) fn posted(&mut self, now_ms: u64, posted: Result<(), Code>, step: &mut Step) {
-        if !self.posting {
-            return; // the answer to an earlier socket's question
-        }
-        match posted {
-            // It comes back as an entry, and is pending until then.
-            Ok(()) => self.refusals = 0,
-            // Another record came first, or our own did by an answer that was lost. Which one it was, the log says; until
-            // then ours stays: a server that was restored since would take it once more, and nobody sees two of them.
-            Err(Code::RosterMoved) => {}
-            Err(code) if !code.is_retryable() => {
-                self.pending = None;
-                self.posting = false;
-                self.building = true; // until a new socket, and so the backoff
-                step.write(Write::NotPending);
-            }
-            Err(_) => {
-                self.refusals += 1;
-                self.reconnect(now_ms, step);
-            }
-        }
     }
 }

@@ -27,17 +27,17 @@ pub struct SeenAt {
 impl Machine {
     /// Another device, or the server in its name, tells how far it has read.
     pub(super) fn saw(&mut self, now_ms: u64, seen: &Seen, past_roots: &BTreeMap<u64, Hash>, step: &mut Step) {
-        if seen.log != self.log.id || self.disputed {
+        if seen.log != self.log.id || self.link.disputed {
             return; // of another log, or of one that lost what we have of it
         }
         if seen.device == self.device {
-            self.told_own = self.told_own.max(seen.size); // what we told on an earlier socket
+            self.link.told_own = self.link.told_own.max(seen.size); // what we told on an earlier socket
             return;
         }
         let Some(key) = self.held.roster().member(seen.device).map(|member| member.key) else {
             // Its record is on the way.
-            if self.early.len() < DEVICES_MAX {
-                self.early.push(seen.clone());
+            if self.link.early.len() < DEVICES_MAX {
+                self.link.early.push(seen.clone());
             }
             return;
         };
@@ -61,7 +61,7 @@ impl Machine {
     /// What came before the record of who says it.
     pub(super) fn saw_early(&mut self, now_ms: u64, step: &mut Step) {
         let roster = self.held.roster();
-        let known: Vec<Seen> = self.early.extract_if(.., |seen| roster.member(seen.device).is_some()).collect();
+        let known: Vec<Seen> = self.link.early.extract_if(.., |seen| roster.member(seen.device).is_some()).collect();
         for seen in known {
             self.saw(now_ms, &seen, &BTreeMap::new(), step);
         }
@@ -80,11 +80,11 @@ impl Machine {
     /// Tells how far we have read, at once after a rest, else after a pause.
     pub(super) fn tell_seen(&mut self, now_ms: u64, step: &mut Step) {
         self.tells = false;
-        if self.connection != Connection::Live || self.diverged || self.disputed {
+        if self.connection != Connection::Live || self.diverged || self.link.disputed {
             return;
         }
         let (cursor, root) = (self.log.cursor(), self.log.frontier.root());
-        let is_news = self.keeps_seen && self.told == Some(cursor) && cursor.0 > self.told_own;
+        let is_news = self.link.keeps_seen && self.link.told == Some(cursor) && cursor.0 > self.link.told_own;
         if !is_news || self.held.roster().scope(self.device).is_none() {
             return;
         }
@@ -92,7 +92,7 @@ impl Machine {
             self.tells = true;
             return;
         }
-        self.told_own = cursor.0;
+        self.link.told_own = cursor.0;
         self.tell_from_ms = now_ms + SEEN_PAUSE_MS;
         step.effect(Effect::Seen { log: self.log.id, epoch: self.log.chain.roster().epoch(), size: cursor, root });
     }

@@ -9,7 +9,7 @@ use roost_shared::roster::Member;
 use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::message::{CAPABILITY_PRESENCE, CAPABILITY_SEEN, ServerMessage, Welcome};
 
-use super::{Connection, Effect, Machine, Notice, Step};
+use super::{Connection, Effect, Link, Machine, Notice, Step};
 use crate::sync::step::Write;
 
 /// Codes that say by themselves that waiting alone will not help.
@@ -25,7 +25,8 @@ const fn is_question(code: Code) -> bool {
 
 impl Machine {
     pub(super) fn start(&mut self, step: &mut Step) {
-        let polls = self.polling.is_some() && matches!(self.connection, Connection::Waiting { .. }) && !self.carrying;
+        let polls =
+            self.polling.is_some() && matches!(self.connection, Connection::Waiting { .. }) && !self.link.carrying;
         if (self.connection == Connection::Paused || polls) && !self.held.roster().is_purged() {
             self.connect(step);
         }
@@ -55,7 +56,7 @@ impl Machine {
 
     pub(super) fn tick(&mut self, now_ms: u64, step: &mut Step) {
         match self.connection {
-            Connection::Waiting { until_ms } if now_ms >= until_ms && !self.carrying => self.connect(step),
+            Connection::Waiting { until_ms } if now_ms >= until_ms && !self.link.carrying => self.connect(step),
             Connection::Greeting { until_ms } if now_ms >= until_ms => self.reconnect(now_ms, step),
             // Silence: the same bytes again, on a new socket.
             Connection::Live if self.outbox.deadline_ms().is_some_and(|deadline_ms| now_ms >= deadline_ms) => {
@@ -103,18 +104,10 @@ impl Machine {
         }
     }
 
-    /// Nothing that was said on the old socket counts on the next.
+    /// Forgets all that belongs to the socket: nothing that was said on it counts on the next.
     fn disconnected(&mut self) {
         self.outbox.disconnected();
-        self.told = None;
-        self.told_own = 0; // the next Welcome says what arrived
-        self.early.clear();
-        self.carrying = false;
-        self.rejoining = false;
-        self.asking = false;
-        self.posting = false;
-        self.building = false;
-        self.disputed = false;
+        self.link = Link::default();
     }
 
     pub(super) fn closed(&mut self, now_ms: u64, code: Option<Code>, retry_after_ms: u64, step: &mut Step) {
@@ -124,8 +117,8 @@ impl Machine {
         self.wait(now_ms, retry_after_ms, code, step);
         if code.is_some_and(is_question) {
             // An earlier answer stands until there is another.
-            self.asking = true;
-            self.carrying = true;
+            self.link.asking = true;
+            self.link.carrying = true;
             step.effect(Effect::Carry { records: self.held.records().to_vec() });
         } else {
             self.keep_out(code.filter(|code| is_verdict(*code)), step);
@@ -134,7 +127,7 @@ impl Machine {
 
     /// Takes the server's verdict on this device, once it has answered whether it lost something.
     fn keep_out(&mut self, verdict: Option<Code>, step: &mut Step) {
-        self.asking = false;
+        self.link.asking = false;
         self.blocked = verdict;
         match verdict {
             Some(Code::NotAllowed) => step.notice(Notice::NotAllowed),
@@ -145,7 +138,7 @@ impl Machine {
 
     /// The server took records it had lost, or had lost none.
     pub(super) fn carried(&mut self, now_ms: u64, carried: Result<bool, Code>, step: &mut Step) {
-        if !std::mem::take(&mut self.carrying) {
+        if !std::mem::take(&mut self.link.carrying) {
             return; // the answer to an earlier socket's question
         }
         match carried {
@@ -161,8 +154,8 @@ impl Machine {
                 }
             }
             Ok(false) if self.connection != Connection::Live && self.may_rejoin() => {
-                self.carrying = true;
-                self.rejoining = true;
+                self.link.carrying = true;
+                self.link.rejoining = true;
                 step.effect(Effect::Rejoin);
             }
             Ok(false) if self.connection != Connection::Live => {
@@ -187,7 +180,7 @@ impl Machine {
 
     /// Until a record wraps a key to its own, a device has the invite it came by.
     fn may_rejoin(&self) -> bool {
-        !self.rejoining && self.held.roster().member(self.device).is_some_and(Member::is_newcomer)
+        !self.link.rejoining && self.held.roster().member(self.device).is_some_and(Member::is_newcomer)
     }
 
     pub(super) fn message(
@@ -234,11 +227,11 @@ impl Machine {
         };
         self.connection = Connection::Live;
         self.blocked = None;
-        self.asking = false;
+        self.link.asking = false;
         self.fruitless = false;
-        self.lives = welcome.logs;
-        self.keeps_seen = welcome.capabilities & CAPABILITY_SEEN != 0;
-        self.passes_presence = welcome.capabilities & CAPABILITY_PRESENCE != 0;
+        self.link.lives = welcome.logs;
+        self.link.keeps_seen = welcome.capabilities & CAPABILITY_SEEN != 0;
+        self.link.passes_presence = welcome.capabilities & CAPABILITY_PRESENCE != 0;
         step.notice(Notice::Online);
         let (cursor, root) = (self.log.cursor(), self.log.frontier.root());
         let same = welcome.root_at_cursor == Some(root);
@@ -252,7 +245,7 @@ impl Machine {
             return self.reconnect_now(step);
         } else if !same {
             // This log is not the one we verified: it lost history.
-            self.disputed = true;
+            self.link.disputed = true;
             step.effect(Effect::ProposeLog { old: current, cursor, root });
             return;
         }
@@ -265,7 +258,7 @@ impl Machine {
     }
 
     pub(super) fn log_granted(&mut self, now_ms: u64, granted: Result<roost_shared::LogId, Code>, step: &mut Step) {
-        if !self.disputed {
+        if !self.link.disputed {
             return; // the answer to an earlier socket's question
         }
         let (old, cursor) = (self.log.id, self.log.cursor());

@@ -46,11 +46,11 @@ impl Machine {
         let edited = self.edited || self.more || self.sealing || self.left;
         let (seen_by, others) = self.seen_by();
         let nothing_left = self.outbox.is_empty() && !edited && self.resync.is_none() && self.pending.is_none();
-        let caught_up = online && self.told == Some(self.log.cursor()) && !self.diverged && !self.forked;
+        let caught_up = online && self.link.told == Some(self.log.cursor()) && !self.diverged && !self.forked;
         View {
             online,
             cursor: self.log.cursor(),
-            tail: self.told,
+            tail: self.link.told,
             outbox: self.outbox.len(),
             held: self.outbox.held(),
             edited,
@@ -60,7 +60,7 @@ impl Machine {
             seen_by,
             diverged: self.diverged,
             forked: self.forked,
-            asking: self.asking,
+            asking: self.link.asking,
             blocked: self.blocked,
         }
     }
