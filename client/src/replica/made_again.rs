@@ -38,6 +38,11 @@ impl MadeAgain {
         }
     }
 
+    /// The node that is here now in the place of a node; the node itself where it was not made again.
+    pub(super) fn node_now(&self, node: TreeID) -> TreeID {
+        self.node(node, &HashSet::new())
+    }
+
     fn node(&self, node: TreeID, kept: &HashSet<ContainerID>) -> TreeID {
         match self.of(&node.associated_meta_container(), kept) {
             ContainerID::Normal { peer, counter, .. } => TreeID { peer, counter },
@@ -61,8 +66,8 @@ impl MadeAgain {
         renamed
     }
 
-    /// Applies a difference whose containers were renamed, and gives the containers that it made again.
-    pub(super) fn apply(&self, loro: &LoroDoc, batch: &DiffBatch) -> LoroResult<Vec<(ContainerID, ContainerID)>> {
+    /// A difference whose containers were renamed, in terms of the tree nodes that are here now.
+    pub(super) fn with_nodes(&self, batch: &DiffBatch) -> DiffBatch {
         let made = made_by(batch);
         let mut nodes_renamed = DiffBatch::default();
         nodes_renamed.set_full_state(batch.is_full_state());
@@ -73,6 +78,12 @@ impl MadeAgain {
             };
             let _ = nodes_renamed.push(id.clone(), diff); // each id comes once
         }
+        nodes_renamed
+    }
+
+    /// Applies a difference whose containers were renamed, and gives the containers that it made again.
+    pub(super) fn apply(&self, loro: &LoroDoc, batch: &DiffBatch) -> LoroResult<Vec<(ContainerID, ContainerID)>> {
+        let (made, nodes_renamed) = (made_by(batch), self.with_nodes(batch));
         let mut making = Making::new(loro, &nodes_renamed, &made);
         loro.apply_diff(nodes_renamed.clone())?;
         for (id, diff) in nodes_renamed.iter() {

@@ -9,19 +9,20 @@ use loro::{
     ValueOrContainer,
 };
 
+use super::made_again::MadeAgain;
 use crate::schema::is_computed;
 use crate::spans::{changes_in, containers_in};
 
 /// Containers that others wrote into, and the containers around them.
-#[derive(Default)]
-pub(super) struct Theirs {
+pub(super) struct Theirs<'a> {
+    made: &'a MadeAgain,
     containers: HashSet<ContainerID>,
     nodes: HashSet<TreeID>,
 }
 
-impl Theirs {
-    pub(super) fn of(loro: &LoroDoc, spans: &[IdSpan]) -> Self {
-        let mut theirs = Self::default();
+impl<'a> Theirs<'a> {
+    pub(super) fn of(loro: &LoroDoc, spans: &[IdSpan], made: &'a MadeAgain) -> Self {
+        let mut theirs = Self { made, containers: HashSet::new(), nodes: HashSet::new() };
         for span in spans.iter().filter(|span| !is_computed(span.peer)) {
             let touched = containers_in(loro, *span);
             if touched.iter().any(|id| id.container_type() == ContainerType::Tree) {
@@ -62,12 +63,14 @@ impl Theirs {
 
     fn node(&mut self, loro: &LoroDoc, tree: &ContainerID, node: TreeID) {
         let Some(tree) = loro.try_get_tree(tree.clone()) else { return };
-        let mut at = Some(node);
-        while let Some(node) = at.filter(|node| self.nodes.insert(*node)) {
-            at = match tree.parent(node) {
-                Some(TreeParentId::Node(parent)) => Some(parent),
-                _ => None,
-            };
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            if self.nodes.insert(node) {
+                open.push(self.made.node_now(node)); // one that was made again since lies elsewhere
+                if let Some(TreeParentId::Node(parent)) = tree.parent(node) {
+                    open.push(parent);
+                }
+            }
         }
     }
 

@@ -126,7 +126,9 @@ fn take_back(
     }
     carry(&mut open, at, &loro.oplog_frontiers())?;
     let Some(back) = open.into_iter().next().and_then(|edit| edit.back) else { return Ok(Vec::new()) };
-    let (rest, marks) = Theirs::of(loro, theirs).spared_by(loro, &without_schema(&back.into()));
+    // Nodes by their names of now: what others put below one that was made again is below the new one.
+    let back = made.with_nodes(&without_schema(&back.into()));
+    let (rest, marks) = Theirs::of(loro, theirs, made).spared_by(loro, &back);
     let made = made.apply(loro, &rest)?;
     loro.apply_diff(marks)?;
     Ok(made)

@@ -311,7 +311,7 @@ fn turned() -> impl Strategy<Value = Vec<Turned>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     /// They meet after every act, so that which of two came later is what both saw.
     #[test]
