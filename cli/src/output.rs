@@ -81,6 +81,7 @@ fn exit_of(code: &str, is_retryable: bool) -> u8 {
     match code {
         "not_allowed" | "link_unavailable" | "admission_closed" | "token_invalid" | "proof_invalid"
         | "workspace_gone" | "not_owner" => EXIT_NOT_ALLOWED,
+        "behind_schema" => EXIT_ATTENTION,
         "store_locked" => EXIT_ERROR,
         _ if is_retryable => EXIT_TEMPORARY,
         _ => EXIT_ERROR,
