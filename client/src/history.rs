@@ -142,6 +142,7 @@ impl Document {
     /// Makes it what it was, by an edit that takes back what came since: it travels like any other, and can be undone.
     /// Refused for a version from before a rewrite, whose content this app looks for elsewhere.
     pub fn restore(&self, version: &Version) -> Result<(), Error> {
+        self.workspace().with(|replica| replica.check_editable(self.id()))?;
         let then = self.fork_at(version)?;
         if self.read(|loro| gate::rewrites(loro) != gate::rewrites(&then))? {
             return Err(Error::OldSchema(version.to_string()));

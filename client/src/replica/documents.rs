@@ -38,8 +38,8 @@ pub enum EditError {
     },
     /// The document is at a schema version of its app, and this program knows none.
     #[error(
-        "this document is at schema {needs} of its app, which the command line does not know: edit it with the app; \
-         reading it is fine"
+        "this document is at schema version {needs} of its app, which this program does not know: edit the document \
+         with the app, schema version {needs} or newer; reading the document is fine"
     )]
     NeedsApp {
         /// The schema version that the document needs at least.

@@ -58,13 +58,7 @@ impl Replica {
         edit: impl FnOnce(&LoroDoc, &mut Census) -> Result<T, LoroError>,
         remember: impl FnOnce(&mut Self, &T, Frontiers) -> Result<(), StoreError>,
     ) -> Result<T, EditError> {
-        if self.scope() == Some(Scope::Read) {
-            return Err(EditError::ReadOnly);
-        }
-        let needs = self.store.document_schema(id)?.reader_min;
-        if !self.schema.edits(needs) {
-            return Err(if self.schema.is_raw() { EditError::NeedsApp { needs } } else { EditError::Behind { needs } });
-        }
+        self.check_editable(id)?;
         let (now_s, birth, schema) = (self.now_s(), self.birth(id), self.schema.clone());
         let name = self.names.of(id).filter(|name| schema.concerns(name));
         // Loro has no way back, so what is not saved goes with the open document; that holds for a panic of the app too.
@@ -121,6 +115,19 @@ impl Replica {
         }
         self.compact_soon(id);
         Ok(done)
+    }
+
+    /// Refuses edits by a device that may only read, and edits of a document that the version gate keeps from this
+    /// program.
+    pub(crate) fn check_editable(&self, id: DocumentId) -> Result<(), EditError> {
+        if self.scope() == Some(Scope::Read) {
+            return Err(EditError::ReadOnly);
+        }
+        let needs = self.store.document_schema(id)?.reader_min;
+        if self.schema.edits(needs) {
+            return Ok(());
+        }
+        Err(if self.schema.is_raw() { EditError::NeedsApp { needs } } else { EditError::Behind { needs } })
     }
 
     /// Saves an edit and all that follows from it: what is derived, and the records of collections.

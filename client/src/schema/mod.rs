@@ -220,7 +220,8 @@ impl Schema {
         Self { number: 1, ..Self::default() }
     }
 
-    /// A tool that shows documents as they are, whatever version of whichever app wrote them.
+    /// A tool that shows documents as they are, whatever version of whichever app wrote them. Edits of a document that
+    /// a rewrite moved on are refused.
     pub fn raw() -> Self {
         Self { is_raw: true, ..Self::default() }
     }
