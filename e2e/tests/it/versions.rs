@@ -106,6 +106,46 @@ async fn an_app_is_updated_on_one_device_and_then_on_the_other() {
     let said = one.ok(&["doctor"]);
     assert!(said.contains("note/shopping: loads, schema 3, needs 3\n"), "{said}");
     assert!(said.contains("0 put aside, 0 edits missed a rewrite"), "{said}");
+    let (code, error) = one.fails(&["history", "note/shopping", "--at", &of_before.to_string(), "--restore"]);
+    assert!(code == 4 && error.contains("edit the document with the app, schema version 3 or newer"), "{code} {error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_looks_at_a_rewritten_document_and_does_not_edit_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let device = Device::new(dir.path().join("one"));
+    let roost = Roost::builder(device.dir()).schema(third()).paused(true).open().await.unwrap();
+    let laptop = roost.create_workspace("http://127.0.0.1:1", "laptop").await.unwrap();
+    let note = laptop.document("note/shopping").unwrap();
+    note.edit(|loro| loro.get_text("text").insert(0, "eggs")).unwrap();
+    let then = note.version().unwrap().to_string();
+    note.edit(|loro| loro.get_map("root").insert("shop", "corner")).unwrap();
+    drop(note);
+    laptop.close().await;
+
+    let before = device.ok(&["digest", "note/shopping"]);
+    let edits: [&[&str]; 5] = [
+        &["insert", "note/shopping", "0", "no"],
+        &["delete", "note/shopping", "0", "1"],
+        &["set", "note/shopping", "shop", "\"no\""],
+        &["undo", "note/shopping"],
+        &["history", "note/shopping", "--at", then.as_str(), "--restore"],
+    ];
+    for edit in edits {
+        let refused = device.run(&[edit, &["--json"]].concat());
+        let said: Value = serde_json::from_slice(&refused.stdout).unwrap();
+        assert_eq!(refused.status.code(), Some(4), "{edit:?}: {said}");
+        assert_eq!(said["error"]["code"], "behind_schema", "{edit:?}: {said}");
+        let message = said["error"]["message"].as_str().unwrap();
+        assert!(message.contains("edit the document with the app, schema version 3 or newer"), "{message}");
+        assert_eq!(device.ok(&["digest", "note/shopping"]), before, "{edit:?}");
+    }
+    assert_eq!(device.ok(&["cat", "note/shopping"]), "eggs");
+    assert_eq!(device.ok(&["get", "note/shopping", "shop"]), "\"corner\"\n");
+    assert_eq!(device.ok(&["history", "note/shopping", "--at", then.as_str()]), "eggs\n");
+    device.ok(&["insert", "list", "0", "bread"]);
+    assert_eq!(device.ok(&["cat", "list"]), "bread", "other documents are edited as ever");
+    assert_eq!(device.ok(&["docs"]), "list\nnote/shopping\n", "and listed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
