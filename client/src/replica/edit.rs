@@ -81,13 +81,13 @@ impl Replica {
                 return Ok((done, None, birth.is_some()));
             }
             let looked = name.as_ref().map(|name| derive_from_edit(&schema, name, open, &before));
-            let mut changes = Vec::from_iter(waits);
+            let (mut changes, mut reader_min) = (Vec::from_iter(waits), 0);
             if !is_empty {
                 let beyond = open.beyond(&before);
                 changes.push(open.provable_update(&before, &beyond)?);
+                reader_min = gate::raised_by(&open.loro, &beyond.containers);
                 open.census.meet(&beyond.containers);
             }
-            let reader_min = birth.map_or(0, |_| gate::reader_min(&open.loro));
             let edited = Edited { before, changes, reader_min, migrated: looked.unwrap_or(0) };
             Ok((done, Some((heads, edited)), false))
         });

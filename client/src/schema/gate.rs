@@ -24,6 +24,13 @@ pub(crate) fn reader_min(loro: &LoroDoc) -> u32 {
     highest
 }
 
+/// The lowest version that may read a document, as operations that wrote into these containers left it; 0 where none of
+/// them wrote into what the document says of its schema.
+pub(crate) fn raised_by(loro: &LoroDoc, written: &[ContainerID]) -> u32 {
+    let own = ContainerID::new_root(ROOT, ContainerType::Map);
+    if written.contains(&own) { reader_min(loro) } else { 0 }
+}
+
 /// What the rewrite of this version followed on, if it ran.
 pub(crate) struct Done {
     /// The peer that wrote it, and nothing else.

@@ -1,6 +1,6 @@
 //! Rewrites: once for all devices, at the tail; what misses one is kept and told.
 
-use roost::loro::{LoroDoc, LoroResult};
+use roost::loro::{ExportMode, LoroDoc, LoroResult};
 use roost::replica::EditError;
 use roost::schema::{Rewrite, Schema};
 use roost::sync::{Event, Notice};
@@ -85,6 +85,28 @@ fn a_rewritten_document_is_looked_at_and_not_edited_without_its_app() {
     raw.sync(&mut log);
     other.sync(&mut log);
     assert_eq!(other.text(list), "bread", "other documents are edited as ever");
+}
+
+/// Operations of a rewrite say what the document needs by whichever door they come in.
+#[test]
+fn an_edit_that_imports_a_rewrite_is_the_last_one_without_its_app() {
+    let (mut log, one, other) = two();
+    let mut one = one.restart_with(second());
+    one.sync(&mut log);
+    let note = note(&mut one);
+    let rewritten = one.replica.read(note, |loro| loro.export(ExportMode::all_updates())).unwrap().unwrap();
+    let image = other.replica.store().image().unwrap();
+    for schema in [Schema::new(), Schema::default(), Schema::raw()] {
+        let mut bench = Bench::of_image(&image, &other, schema);
+        bench.write(note, "plums\n");
+        bench.replica.edit(note, |loro| loro.import(&rewritten).map(|_| ())).unwrap();
+        assert_eq!(lines(&mut bench), ["eggs", "plums"], "the import is taken");
+        assert_eq!(bench.replica.store().document_schema(note).unwrap().reader_min, 2);
+        let refused = bench.replica.edit(note, |loro| loro.get_text("text").insert(0, "no")).unwrap_err();
+        assert_eq!(roost::Error::from(refused).code(), "behind_schema");
+        let mut updated = bench.restart_with(second());
+        write(&mut updated, "and with it the document is edited again");
+    }
 }
 
 #[test]
