@@ -52,7 +52,8 @@ pub enum HeldReason {
         /// The schema version that reads it.
         needs: u32,
     },
-    /// The edit imported operations that depend on others which no device has sent yet.
+    /// Operations that an edit imported depend on others which are not here: all go out once those come, by an import
+    /// or by sync.
     Waits,
     /// The document does not load.
     Unreadable,
@@ -93,7 +94,7 @@ impl HeldReason {
         }
     }
 
-    /// A final reason stays until somebody acts on it; any other passes by itself.
+    /// A final reason stays until somebody acts on it, here or on another device; any other passes by itself.
     pub const fn is_final(&self) -> bool {
         match self {
             Self::ValueTooLarge

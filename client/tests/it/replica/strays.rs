@@ -295,6 +295,26 @@ fn halves_that_wait_are_kept_however_many_wait() {
     assert_eq!(keys(&mut other), 6);
 }
 
+/// Operations that wait go out by themselves once the log brings those that they follow on.
+#[test]
+fn a_half_that_waits_is_sent_once_another_device_brings_the_first_half() {
+    let (mut log, mut one, mut other) = two();
+    let (loro, middle) = halves();
+    let half = loro.export(ExportMode::updates(&middle)).unwrap();
+    let first = loro.export(ExportMode::updates_till(&middle)).unwrap();
+    one.replica.edit(NOTES, |loro| loro.import(&half).map(|_| ())).unwrap();
+    one.sync(&mut log);
+    assert!(one.replica.view().edited && !one.replica.view().synced, "{:?}", one.replica.view());
+    let (mut one, tail) = (one.restart(), log.tail());
+    one.sync(&mut log);
+    assert!(one.replica.view().edited && !one.replica.view().synced, "{:?}", one.replica.view());
+    assert_eq!(log.tail(), tail, "nothing is sent that other devices could not merge");
+    other.replica.edit(NOTES, |loro| loro.import(&first).map(|_| ())).unwrap();
+    other.sync(&mut log);
+    agree(&mut log, &mut one, &mut other, "the first half comes by the log");
+    assert_eq!(other.text(NOTES), "first second ");
+}
+
 const LOOKS: &[(&str, Work)] = &[
     ("an older version", |loro, hand| loro.checkout(&hand.past)),
     ("detached", |loro, _| {
