@@ -133,9 +133,11 @@ impl Replica {
         Ok(&self.store)
     }
 
-    /// Operations came into a document: its tables are behind until they followed.
+    /// Operations came into a document: its tables are behind until they followed, and whether it can be sealed is not
+    /// known until that is tried again.
     pub(super) fn has_changed(&mut self, document: DocumentId) {
         self.changed.push(document);
+        self.left.remove(&document);
         if self.tables.in_use.contains_key(&document) {
             self.tables.behind.insert(document);
         }
