@@ -16,8 +16,10 @@ use crate::spans::{changes_in, containers_in, len_of, spans_since};
 use crate::store::{RecordRow, Store, StoreError};
 use crate::tally;
 
-/// Operations after which a table is made anew rather than brought up to date.
+/// Operations from which on a table is made anew rather than brought up to date, if most of the document came with them.
 const ANEW_FROM: usize = 50_000;
+/// Records that are told one by one. Where more changed at once, whoever follows the collection asks again.
+const TOLD_MAX: usize = 20_000;
 
 /// A collection in use.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ pub(super) struct Tables {
     /// Documents that changed and whose tables did not follow yet.
     behind: HashSet<DocumentId>,
     changes: Vec<RecordChange>,
-    /// Those that were made anew.
+    /// Collections in which more changed than is told one by one.
     resets: Vec<(DocumentId, Arc<str>)>,
 }
 
@@ -161,7 +163,7 @@ impl Replica {
         let (rows, vv, is_anew) = self.contain(form.document, |open| {
             let (loro, vv) = (&open.loro, open.loro.oplog_vv());
             // A table may be ahead: of a document of which changes were left out, or brought back from a backup.
-            let from = from.filter(|from| vv.includes_vv(from) && operations_since(loro, from) <= ANEW_FROM);
+            let from = from.filter(|from| vv.includes_vv(from) && !is_most(loro, from));
             let is_anew = from.is_none();
             let ids = match from {
                 Some(from) if from == vv => BTreeSet::new(),
@@ -183,6 +185,10 @@ impl Replica {
             self.tables.resets.push((form.document, Arc::clone(&in_use.name)));
         } else {
             let before = self.store.put_records(in_use.table, &rows, &vv)?;
+            let is_told = rows.len() <= TOLD_MAX;
+            if !is_told {
+                self.tables.resets.push((form.document, Arc::clone(&in_use.name)));
+            }
             for ((id, after), before) in rows.into_iter().zip(before) {
                 if before == after {
                     continue;
@@ -194,9 +200,11 @@ impl Replica {
                         (_, None) => report.removed += 1,
                     }
                 }
-                let (before, after) = (before.map(Into::into), after.map(Into::into));
-                let (document, collection) = (form.document, Arc::clone(&in_use.name));
-                self.tables.changes.push(RecordChange { document, collection, id, before, after });
+                if is_told {
+                    let (before, after) = (before.map(Into::into), after.map(Into::into));
+                    let (document, collection) = (form.document, Arc::clone(&in_use.name));
+                    self.tables.changes.push(RecordChange { document, collection, id, before, after });
+                }
             }
         }
         in_use.vv = Some(vv);
@@ -224,6 +232,13 @@ impl Replica {
 fn row(loro: &LoroDoc, census: &Census, form: &CollectionForm, id: String) -> RecordRow {
     let fields = record::read(loro, census, &form.name, &id, &form.fields);
     (id, fields.map(|fields| serde_json::Value::Object(fields).to_string()))
+}
+
+/// Whether the operations since a version are many, and more than the document held before: to read all of its records
+/// costs then no more than the operations do.
+fn is_most(loro: &LoroDoc, from: &VersionVector) -> bool {
+    let came = operations_since(loro, from);
+    came > ANEW_FROM && came > operations_since(loro, &VersionVector::default()) / 2
 }
 
 fn operations_since(loro: &LoroDoc, from: &VersionVector) -> usize {
