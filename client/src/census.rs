@@ -11,10 +11,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use loro::{Container, ContainerID, ContainerTrait as _, IdSpan, LoroDoc, LoroValue, PeerID, ValueOrContainer};
 use loro::{ContainerType, TreeID, VersionVector, json::JsonOpContent};
 
-use crate::spans::{changes_in, containers_in, spans_since};
+use crate::spans::{changes_in, containers_in, pieces, spans_since};
 
-/// Operations looked at in one piece: only pieces that touch a counter are written out.
-const PIECE_OPS: i32 = 65_536;
 /// The largest number that a counter counts to, either way: up to it every whole number is exact.
 pub(crate) const COUNTER_MAX: f64 = 9_007_199_254_740_992.0; // 2^53
 /// [`COUNTER_MAX`] as an integer.
@@ -89,14 +87,12 @@ impl Census {
             |span: &IdSpan| containers_in(loro, *span).iter().any(|id| id.container_type() == ContainerType::Counter);
         for span in spans_since(loro, &self.until) {
             // Asked of the whole first: most documents have none, and each question reads the history it is about.
-            let mut from = if counts(&span) { span.counter.start } else { span.counter.end };
-            while from < span.counter.end {
-                let end = from.saturating_add(PIECE_OPS).min(span.counter.end);
-                let piece = IdSpan::new(span.peer, from, end);
-                if counts(&piece) {
-                    self.count(loro, piece, &mut counted);
-                }
-                from = end;
+            if !counts(&span) {
+                continue;
+            }
+            // Only pieces that touch a counter are written out.
+            for piece in pieces(loro, span).filter(counts) {
+                self.count(loro, piece, &mut counted);
             }
         }
         self.until = loro.oplog_vv();

@@ -12,7 +12,7 @@ use super::touched::{Touched, touch};
 use super::{EditError, Replica};
 use crate::census::Census;
 use crate::collection::{Fields, record};
-use crate::spans::{changes_in, containers_in, len_of, spans_since};
+use crate::spans::{changes_in, containers_in, len_of, pieces, spans_since};
 use crate::store::{RecordRow, Store, StoreError};
 use crate::tally;
 
@@ -259,8 +259,8 @@ fn changed_ids(loro: &LoroDoc, name: &str, from: &VersionVector) -> BTreeSet<Str
             continue;
         }
         // A record that was added, or that someone deleted outright, shows in the root map alone.
-        let changes = changes_in(loro, span);
-        for op in changes.iter().flat_map(|change| &change.ops).filter(|op| op.container == root) {
+        let changes = pieces(loro, span).flat_map(|piece| changes_in(loro, piece));
+        for op in changes.flat_map(|change| change.ops).filter(|op| op.container == root) {
             if let JsonOpContent::Map(MapOp::Insert { key, .. } | MapOp::Delete { key }) = &op.content {
                 keys.insert(record::id_of(key).to_owned());
             }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{EditError, Replica};
 use crate::collection::record::DELETED;
-use crate::spans::{changes_in, spans_since};
+use crate::spans::{changes_in, path_of, pieces, spans_since};
 use crate::store::{ConflictRow, StoreError};
 use crate::sync::Notice;
 
@@ -74,10 +74,11 @@ impl Replica {
 
 fn conflicts(loro: &LoroDoc, document: DocumentId, collections: &[String], before: &VersionVector) -> Vec<ConflictRow> {
     let mut found = Vec::new();
-    let came: Vec<JsonChange> = spans_since(loro, before).into_iter().flat_map(|span| changes_in(loro, span)).collect();
+    let came = spans_since(loro, before).into_iter().flat_map(|span| pieces(loro, span));
+    let came = came.flat_map(|piece| changes_in(loro, piece));
     // What was here and the author of a change had not seen.
     let mut unseen: HashMap<Vec<(u64, i32)>, Writes> = HashMap::new();
-    for change in &came {
+    for change in came {
         let deps = change.deps.clone().into();
         let Some(seen) = loro.frontiers_to_vv(&deps) else { continue };
         let mut key: Vec<(u64, i32)> = before.iter().map(|(peer, end)| (*peer, *end)).collect();
@@ -95,7 +96,7 @@ fn conflicts(loro: &LoroDoc, document: DocumentId, collections: &[String], befor
             let changes: Vec<JsonChange> = spans.flat_map(|span| changes_in(loro, span)).collect();
             writes(loro, &changes)
         });
-        for (container, wrote) in writes(loro, std::slice::from_ref(change)) {
+        for (container, wrote) in writes(loro, std::slice::from_ref(&change)) {
             let Some(others) = others.get(&container) else { continue };
             let Some((collection, record)) = record_of(loro, &container, collections) else { continue };
             for wrote in &wrote {
@@ -188,7 +189,7 @@ fn writes(loro: &LoroDoc, changes: &[JsonChange]) -> Writes {
 
 /// The container of the record that a container is, or is the field of, and that field.
 fn place_of(loro: &LoroDoc, container: &ContainerID) -> Option<(ContainerID, Option<String>)> {
-    let path = loro.get_path_to_container(container)?;
+    let path = path_of(loro, container)?;
     match &path[..] {
         [_, (record, Index::Key(_))] => Some((record.clone(), None)),
         [_, (record, Index::Key(_)), (_, Index::Key(field)), ..] => Some((record.clone(), Some(field.to_string()))),
@@ -198,7 +199,7 @@ fn place_of(loro: &LoroDoc, container: &ContainerID) -> Option<(ContainerID, Opt
 
 /// The collection, and the key of the record, that a container is; if it is one.
 fn record_of(loro: &LoroDoc, container: &ContainerID, collections: &[String]) -> Option<(String, String)> {
-    let path = loro.get_path_to_container(container)?;
+    let path = path_of(loro, container)?;
     let [(_, Index::Key(root)), (_, Index::Key(record))] = &path[..] else { return None };
     let collection = collections.iter().find(|name| name.as_str() == &**root)?;
     Some((collection.clone(), record.to_string()))

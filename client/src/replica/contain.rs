@@ -15,7 +15,7 @@ use roost_shared::limits::NESTING_MAX;
 use super::dates::{Dates, HISTORY_GRAIN_S};
 use super::digest::digest;
 use crate::census::Census;
-use crate::spans::{changes_in, containers_in, spans_since};
+use crate::spans::{changes_in, containers_in, path_of, pieces, spans_since};
 use crate::store::DocumentRow;
 use crate::tally;
 
@@ -311,8 +311,7 @@ impl OpenDocument {
     pub(super) fn update_since(&self, before: &VersionVector, beyond: &Beyond) -> Result<Vec<u8>, Refusal> {
         let update = self.loro.export(ExportMode::updates(before)).map_err(LoroError::from)?;
         tally::exported(&update);
-        let is_deep =
-            |id: &ContainerID| self.loro.get_path_to_container(id).is_some_and(|path| path.len() > NESTING_MAX);
+        let is_deep = |id: &ContainerID| path_of(&self.loro, id).is_some_and(|path| path.len() > NESTING_MAX);
         // A level of a value takes a byte at the least.
         let may_nest = update.len() > NESTING_MAX;
         let has_deep_value = |span: &IdSpan| may_nest && has_deep_value(&self.loro, *span);
@@ -402,8 +401,8 @@ fn scratch<T>(work: impl FnOnce(&LoroDoc) -> Result<T, LoroError>) -> Result<T, 
 
 /// Operations of the span write a value that is nested too deep.
 fn has_deep_value(loro: &LoroDoc, span: IdSpan) -> bool {
-    let changes = changes_in(loro, span);
-    changes.iter().flat_map(|change| &change.ops).any(|op| match &op.content {
+    let changes = pieces(loro, span).flat_map(|piece| changes_in(loro, piece));
+    changes.flat_map(|change| change.ops).any(|op| match &op.content {
         JsonOpContent::List(ListOp::Insert { value, .. })
         | JsonOpContent::MovableList(MovableListOp::Insert { value, .. }) => value.iter().any(is_deep_value),
         JsonOpContent::MovableList(MovableListOp::Set { value, .. })

@@ -11,7 +11,7 @@ use super::contain::{Broken, Refusal, contained};
 use super::touched::{Touched, touched_since};
 use super::{EditError, Replica};
 use crate::schema::{Failed, Fault, MigrationError, Progress, Rewrite, Schema, derive, gate, is_computed};
-use crate::spans::{changes_in, spans_since};
+use crate::spans::{changes_in, path_of, spans_since};
 use crate::store::{LateEdit, StoreError};
 use crate::sync::Notice;
 
@@ -313,7 +313,7 @@ fn last_within(loro: &LoroDoc, span: IdSpan, roots: &[String]) -> Option<i32> {
     let ops: Vec<_> = changes.iter().flat_map(|change| &change.ops).collect();
     let ends = ops.iter().skip(1).map(|op| op.counter).chain([span.counter.end]);
     let is_within = |container: &ContainerID| {
-        let path = loro.get_path_to_container(container);
+        let path = path_of(loro, container);
         path.is_some_and(
             |path| matches!(path.first(), Some((_, Index::Key(root))) if roots.iter().any(|own| **own == **root)),
         )

@@ -11,7 +11,7 @@ use loro::{
 
 use super::made_again::MadeAgain;
 use crate::schema::is_computed;
-use crate::spans::{changes_in, containers_in};
+use crate::spans::{changes_in, containers_in, path_of, pieces};
 
 /// Containers that others wrote into, and the containers around them.
 pub(super) struct Theirs<'a> {
@@ -26,7 +26,8 @@ impl<'a> Theirs<'a> {
         for span in spans.iter().filter(|span| !is_computed(span.peer)) {
             let touched = containers_in(loro, *span);
             if touched.iter().any(|id| id.container_type() == ContainerType::Tree) {
-                for op in changes_in(loro, *span).iter().flat_map(|change| &change.ops) {
+                let changes = pieces(loro, *span).flat_map(|piece| changes_in(loro, piece));
+                for op in changes.flat_map(|change| change.ops) {
                     if let JsonOpContent::Tree(
                         TreeOp::Create { target, parent, .. } | TreeOp::Move { target, parent, .. },
                     ) = &op.content
@@ -52,7 +53,7 @@ impl<'a> Theirs<'a> {
             outermost = parent;
         }
         let mut within = None;
-        for (id, index) in loro.get_path_to_container(&outermost).unwrap_or_default() {
+        for (id, index) in path_of(loro, &outermost).unwrap_or_default() {
             if let (Some(tree), Index::Node(node)) = (&within, index) {
                 self.node(loro, tree, node);
             }

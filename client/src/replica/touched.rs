@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loro::{IdSpan, Index, LoroDoc, VersionVector};
 
-use crate::spans::{containers_in, spans_since};
+use crate::spans::{containers_in, path_of, spans_since};
 
 /// Root containers, and of those that are maps the keys below which something changed.
 pub(super) type Touched = BTreeMap<String, BTreeSet<String>>;
@@ -19,7 +19,7 @@ pub(super) fn touched_since(loro: &LoroDoc, before: &VersionVector) -> Touched {
 /// What a span of operations touched. Of what was deleted since, nothing is known.
 pub(super) fn touch(loro: &LoroDoc, span: IdSpan, touched: &mut Touched) {
     for id in containers_in(loro, span) {
-        let Some(path) = loro.get_path_to_container(&id) else { continue };
+        let Some(path) = path_of(loro, &id) else { continue };
         let mut keys = path.into_iter().map(|(_, index)| index);
         let Some(Index::Key(root)) = keys.next() else { continue };
         let records = touched.entry(root.to_string()).or_default();

@@ -1,14 +1,15 @@
 //! The machine's writes as statements.
 
 use loro::VersionVector;
-use roost_shared::DocumentId;
 use roost_shared::roster::{Record, RecordBody};
 use roost_shared::tree::Frontier;
+use roost_shared::{DocumentId, Seq};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Store, StoreError, damaged, int};
 use crate::sync::Write;
 use crate::sync::resync::Stage;
+use crate::tally;
 
 impl Store {
     /// One step's writes, all or none.
@@ -47,10 +48,7 @@ fn apply(transaction: &Connection, write: &Write) -> Result<(), rusqlite::Error>
             run("DELETE FROM author", &[])?;
             run("UPDATE workspace SET authors_of = ?1", &[&log.0])
         }
-        Write::Inbox { seq, document, bytes } => run(
-            "INSERT INTO inbox (seq, document, waits, bytes) VALUES (?1, ?2, 0, ?3)",
-            &[&int(seq.get()), &document.0, bytes],
-        ),
+        Write::Inbox { seq, document, bytes } => take_in(transaction, *seq, *document, bytes),
         Write::Quarantine { seq, reason, bytes } => run(
             "INSERT OR REPLACE INTO quarantine (seq, reason, bytes) VALUES (?1, ?2, ?3)",
             &[&int(seq.get()), reason, bytes],
@@ -104,6 +102,14 @@ fn apply(transaction: &Connection, write: &Write) -> Result<(), rusqlite::Error>
             run("INSERT INTO divergence (what, evidence) VALUES (?1, ?2)", &[what, evidence])
         }
     }
+}
+
+fn take_in(transaction: &Connection, seq: Seq, document: DocumentId, bytes: &[u8]) -> Result<(), rusqlite::Error> {
+    tally::stored(bytes);
+    transaction
+        .prepare_cached("INSERT INTO inbox (seq, document, waits, bytes) VALUES (?1, ?2, 0, ?3)")?
+        .execute(params![int(seq.get()), document.0, bytes])
+        .map(|_| ())
 }
 
 fn insert_record(transaction: &Connection, branch: i64, record: &Record) -> Result<(), rusqlite::Error> {

@@ -7,7 +7,8 @@ use roost_shared::{DeviceId, DocumentId, Seq};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::risk::{self, Risk};
-use super::{Store, StoreError, damaged, int, unsigned, versions};
+use super::{Store, StoreError, damaged, int, scanned, unsigned, versions};
+use crate::tally;
 
 /// A document as it lies in the store.
 pub struct DocumentRow {
@@ -125,6 +126,7 @@ impl Store {
     pub fn edited_documents(&self) -> Result<Vec<DocumentId>, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT id FROM document WHERE edited = 1 ORDER BY id")?;
         let ids = statement.query_map([], |row| row.get(0).map(DocumentId))?.collect::<Result<_, _>>()?;
+        scanned(&statement);
         Ok(ids)
     }
 
@@ -159,6 +161,7 @@ impl Store {
     /// Puts a fresh snapshot in the place of everything it holds; `rest` is what it cannot hold yet.
     pub fn compact(&mut self, document: DocumentId, snapshot: &[u8], rest: Option<&[u8]>) -> Result<(), StoreError> {
         self.transaction(|transaction| {
+            tally::stored(snapshot);
             let put = "INSERT OR REPLACE INTO snapshot (document, bytes) VALUES (?1, ?2)";
             transaction.prepare_cached(put)?.execute(params![document.0, snapshot])?;
             transaction.execute("DELETE FROM change WHERE document = ?1 AND left_out = 0", [document.0])?;
@@ -190,6 +193,8 @@ impl Store {
                 break;
             }
         }
+        drop(rows);
+        scanned(&statement);
         Ok(taken)
     }
 
@@ -225,7 +230,9 @@ impl Store {
     /// Whether anything in the inbox was not looked at.
     pub fn has_inbox(&self) -> Result<bool, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM inbox WHERE waits = 0)")?;
-        Ok(statement.query_row([], |row| row.get(0))?)
+        let has = statement.query_row([], |row| row.get(0))?;
+        scanned(&statement);
+        Ok(has)
     }
 
     /// A key came: what waited may open now.
@@ -309,6 +316,7 @@ pub(super) fn touch(transaction: &Connection, document: DocumentId, schema: u32)
 }
 
 pub(super) fn change(transaction: &Connection, document: DocumentId, update: &[u8]) -> Result<(), rusqlite::Error> {
+    tally::stored(update);
     transaction
         .prepare_cached("INSERT INTO change (document, bytes) VALUES (?1, ?2)")?
         .execute(params![document.0, update])

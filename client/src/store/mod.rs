@@ -32,6 +32,7 @@ pub use self::records::{RecordRow, Table};
 pub use self::risk::Risk;
 pub use self::undo::{TakenBack, Turn};
 pub use self::versions::{DocumentSchema, LateEdit};
+use crate::tally;
 use roost_shared::Fault;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use rusqlite_migration::{M, Migrations};
@@ -210,11 +211,11 @@ impl Store {
         let path = self.path.as_deref().unwrap_or(Path::new(""));
         let failed = |error| StoreError::of_sqlite(path, error);
         if !self.connection.is_autocommit() {
-            return work(&self.connection).map_err(failed); // a part of the one that was begun
+            return counted(&self.connection, work).map_err(failed); // a part of the one that was begun
         }
         self.transactions += 1;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let done = work(&transaction).map_err(failed)?;
+        let done = counted(&transaction, work).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         Ok(done)
     }
@@ -336,6 +337,23 @@ fn private(path: &Path) -> Result<File, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(|source| StoreError::of_io(path, source))
+}
+
+/// Counts the rows that are written.
+fn counted<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+) -> Result<T, rusqlite::Error> {
+    let before = connection.total_changes();
+    let done = work(connection);
+    tally::count(|tally| tally.stored_rows += connection.total_changes() - before);
+    done
+}
+
+/// Counts the rows that a statement stepped over, other than by a search of an index.
+fn scanned(statement: &rusqlite::Statement<'_>) {
+    let rows = statement.reset_status(rusqlite::StatementStatus::FullscanStep);
+    tally::count(|tally| tally.scanned_rows += u64::from(rows.unsigned_abs()));
 }
 
 /// SQLite's integers are signed; nothing here comes near the sign.

@@ -6,6 +6,7 @@ use rusqlite::params;
 
 use super::{Store, StoreError, int};
 use crate::sync::OutboxRow;
+use crate::tally;
 
 /// A row and what the log will have of the document once it was met.
 pub struct SealedRow {
@@ -20,6 +21,7 @@ impl Store {
     pub fn seal(&mut self, rows: &[SealedRow]) -> Result<(), StoreError> {
         self.synced_transaction(|transaction| {
             for sealed in rows {
+                tally::stored(&sealed.row.bytes);
                 transaction
                     .prepare_cached(
                         "INSERT INTO outbox (author_seq, document, hash, if_tail, until_vv, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::query::column;
 use super::{Store, StoreError, damaged};
+use crate::tally;
 
 /// A collection's table.
 pub struct Table {
@@ -61,6 +62,7 @@ impl Store {
             let mut statement =
                 transaction.prepare(&format!("INSERT INTO records_{key} (id, fields) VALUES (?1, ?2)"))?;
             for row in rows {
+                tally::stored(&row.1);
                 statement.execute(params![row.0, row.1])?;
             }
             set_vv(transaction, key, vv)
@@ -84,6 +86,7 @@ impl Store {
             let mut held = Vec::with_capacity(rows.len());
             for (id, fields) in rows {
                 held.push(before.query_row([id], |row| row.get(0)).optional()?);
+                tally::stored(fields.as_deref().unwrap_or_default());
                 match fields {
                     Some(fields) => put.execute(params![id, fields])?,
                     None => remove.execute([id])?,
