@@ -3,7 +3,7 @@
 //! An operation that came in is held against those that were here and that its author had not seen; what that costs is in
 //! proportion to what was written on both sides meanwhile.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use loro::json::{JsonChange, JsonOpContent, MapOp};
 use loro::{ContainerID, Index, LoroDoc, LoroValue, VersionVector};
@@ -15,6 +15,7 @@ use crate::collection::record::DELETED;
 use crate::spans::{changes_in, path_of, pieces, spans_since};
 use crate::store::{ConflictRow, StoreError};
 use crate::sync::Notice;
+use crate::tally;
 
 /// A write of one field.
 struct Wrote {
@@ -32,8 +33,10 @@ enum What {
     Into,
 }
 
+/// The last write of each field of a record by each peer.
+type OfRecord = BTreeMap<(String, u64), Wrote>;
 /// Writes by the container of the record they went into.
-type Writes = HashMap<ContainerID, Vec<Wrote>>;
+type Writes = HashMap<ContainerID, OfRecord>;
 
 impl Replica {
     /// After operations of others came into a document.
@@ -99,8 +102,10 @@ fn conflicts(loro: &LoroDoc, document: DocumentId, collections: &[String], befor
         for (container, wrote) in writes(loro, std::slice::from_ref(&change)) {
             let Some(others) = others.get(&container) else { continue };
             let Some((collection, record)) = record_of(loro, &container, collections) else { continue };
+            let mut wrote: Vec<Wrote> = wrote.into_values().collect();
+            wrote.sort_by_key(|wrote| wrote.lamport);
             for wrote in &wrote {
-                for other in others.iter().filter(|other| is_about(other, wrote)) {
+                for other in about(others, wrote) {
                     let (kept, hidden) = if wins(wrote, other) { (wrote, other) } else { (other, wrote) };
                     if kept.what == hidden.what || loro_has_moved_on(loro, &container, kept) {
                         continue;
@@ -111,6 +116,20 @@ fn conflicts(loro: &LoroDoc, document: DocumentId, collections: &[String], befor
         }
     }
     found
+}
+
+/// The writes of a record that a write may be in conflict with, by peer and in turn. All others are not looked at: a
+/// record may have a hundred thousand fields.
+fn about<'a>(others: &'a OfRecord, wrote: &Wrote) -> Vec<&'a Wrote> {
+    let of = |field: &str| others.range((field.to_owned(), 0)..=(field.to_owned(), u64::MAX)).map(|(_, other)| other);
+    let mut about: Vec<&Wrote> = match wrote.field == DELETED {
+        true => others.values().collect(),
+        false => of(&wrote.field).chain(of(DELETED)).collect(),
+    };
+    tally::count(|tally| tally.compared += about.len() as u64);
+    about.retain(|other| is_about(other, wrote));
+    about.sort_by_key(|other| (other.peer, other.lamport));
+    about
 }
 
 /// The same field; or one deleted the record that the other wrote into.
@@ -179,9 +198,8 @@ fn writes(loro: &LoroDoc, changes: &[JsonChange]) -> Writes {
             };
             let peer = change.id.peer;
             let lamport = change.lamport + op.counter.abs_diff(change.id.counter);
-            let of_record = writes.entry(record).or_default();
-            of_record.retain(|held| held.peer != peer || held.field != field);
-            of_record.push(Wrote { peer, lamport, field, what });
+            let wrote = Wrote { peer, lamport, field: field.clone(), what };
+            writes.entry(record).or_default().insert((field, peer), wrote);
         }
     }
     writes
