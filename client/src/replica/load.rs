@@ -9,8 +9,10 @@ use crate::store::{DocumentRow, Risk, StoreError, where_possible};
 
 /// Documents that are held in memory.
 const OPEN_MAX: usize = 32;
-/// Changes beside the snapshot after which a new one is made.
+/// Changes beside the snapshot after which a new one is made, if the snapshot is small.
 const CHANGES_MAX: usize = 1_000;
+/// Bytes of the snapshot for each change beside a larger one: what a new snapshot costs is shared by as many changes.
+const SNAPSHOT_BYTES_EACH: usize = 4 * 1024;
 /// Their bytes, where they also outweigh the snapshot.
 const CHANGE_BYTES_MAX: usize = 256 * 1024;
 /// Processes that may die of one and the same bytes: the first may have been killed by chance, and of the second those
@@ -146,7 +148,8 @@ impl Replica {
     pub(super) fn compact_soon(&mut self, id: DocumentId) {
         let Some(open) = self.open.get(&id) else { return };
         let heavy = open.change_bytes > CHANGE_BYTES_MAX.max(open.snapshot_bytes);
-        if self.unsound.contains(&id) || open.changes <= CHANGES_MAX && !heavy {
+        let many = open.changes > CHANGES_MAX.max(open.snapshot_bytes / SNAPSHOT_BYTES_EACH);
+        if self.unsound.contains(&id) || !many && !heavy {
             return;
         }
         if let Err(error) = self.snapshot(id) {
