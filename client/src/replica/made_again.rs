@@ -11,6 +11,8 @@ use loro::{
     TreeParentId, ValueOrContainer,
 };
 
+use crate::tally;
+
 /// Ids of containers that are gone, each with the id of the one made in its place.
 #[derive(Debug, Default, Clone)]
 pub(super) struct MadeAgain {
@@ -215,9 +217,13 @@ impl Making {
                 }
             }
             Diff::Tree(_) => {
-                let (Some(tree), Some(old)) = (loro.try_get_tree(now), self.nodes.remove(id)) else { return };
+                // Only to find nodes that were made is the whole tree looked at.
+                let Some(old) = self.nodes.remove(id).filter(|old| !old.is_empty()) else { return };
+                let Some(tree) = loro.try_get_tree(now) else { return };
                 let is_new = |node: &TreeID| node.peer == self.peer && node.counter >= self.from;
-                let mut new: Vec<TreeID> = tree.nodes().into_iter().filter(is_new).collect();
+                let nodes = tree.nodes();
+                tally::count(|tally| tally.containers += nodes.len() as u64);
+                let mut new: Vec<TreeID> = nodes.into_iter().filter(is_new).collect();
                 new.sort_by_key(|node| node.counter);
                 if new.len() == old.len() {
                     let metas = |nodes: Vec<TreeID>| nodes.into_iter().map(|node| node.associated_meta_container());
