@@ -45,6 +45,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("migrations/0004_conflicts.sql")),
     M::up(include_str!("migrations/0005_undo_and_pause.sql")),
     M::up(include_str!("migrations/0006_roots.sql")),
+    M::up(include_str!("migrations/0007_open_rows.sql")),
 ];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 

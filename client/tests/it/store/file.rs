@@ -233,13 +233,13 @@ fn an_older_file_is_copied_before_it_is_migrated() {
     let (folder, path) = folder();
     of_the_first_release(&path);
     assert_eq!(changes(&open(&path).unwrap()), [b"from before"]);
-    let backup = folder.path().join("workspace.before-sql-6.db");
+    let backup = folder.path().join("workspace.before-sql-7.db");
     assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
     let copy = Connection::open(&backup).unwrap();
     let version: i64 = copy.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     let saved: Vec<u8> = copy.query_row("SELECT bytes FROM change", [], |row| row.get(0)).unwrap();
     assert_eq!((version, &saved[..]), (1, &b"from before"[..]));
-    assert!(!folder.path().join("workspace.before-sql-6.part").exists());
+    assert!(!folder.path().join("workspace.before-sql-7.part").exists());
     fs::remove_file(&backup).unwrap();
     drop(open(&path).unwrap());
     assert!(!backup.exists(), "what is migrated is not copied again");
@@ -250,7 +250,7 @@ fn without_a_backup_nothing_is_migrated() {
     let (folder, path) = folder();
     of_the_first_release(&path);
     // A folder in the place of the copy: it can neither be made nor be removed.
-    let in_the_way = folder.path().join("workspace.before-sql-6.part");
+    let in_the_way = folder.path().join("workspace.before-sql-7.part");
     fs::create_dir_all(in_the_way.join("full")).unwrap();
     let refused = refusal(&path);
     assert!(matches!(refused, StoreError::Io { .. }), "{refused}");
