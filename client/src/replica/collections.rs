@@ -254,8 +254,9 @@ fn changed_ids(loro: &LoroDoc, name: &str, from: &VersionVector) -> BTreeSet<Str
     let mut touched = Touched::new();
     let mut keys = BTreeSet::new();
     for span in spans_since(loro, from) {
-        touch(loro, span, &mut touched);
-        if !containers_in(loro, span).contains(&root) {
+        let containers = containers_in(loro, span);
+        touch(loro, &containers, &mut touched);
+        if !containers.contains(&root) {
             continue;
         }
         // A record that was added, or that someone deleted outright, shows in the root map alone.

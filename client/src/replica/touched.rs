@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use loro::{IdSpan, Index, LoroDoc, VersionVector};
+use loro::{ContainerID, Index, LoroDoc, VersionVector};
 
 use crate::spans::{containers_in, path_of, spans_since};
 
@@ -12,14 +12,14 @@ pub(super) type Touched = BTreeMap<String, BTreeSet<String>>;
 /// What the operations a document holds beyond `before` touched.
 pub(super) fn touched_since(loro: &LoroDoc, before: &VersionVector) -> Touched {
     let mut touched = Touched::new();
-    spans_since(loro, before).into_iter().for_each(|span| touch(loro, span, &mut touched));
+    spans_since(loro, before).into_iter().for_each(|span| touch(loro, &containers_in(loro, span), &mut touched));
     touched
 }
 
-/// What a span of operations touched. Of what was deleted since, nothing is known.
-pub(super) fn touch(loro: &LoroDoc, span: IdSpan, touched: &mut Touched) {
-    for id in containers_in(loro, span) {
-        let Some(path) = path_of(loro, &id) else { continue };
+/// What operations touched that wrote into these containers. Of what was deleted since, nothing is known.
+pub(super) fn touch(loro: &LoroDoc, containers: &[ContainerID], touched: &mut Touched) {
+    for id in containers {
+        let Some(path) = path_of(loro, id) else { continue };
         let mut keys = path.into_iter().map(|(_, index)| index);
         let Some(Index::Key(root)) = keys.next() else { continue };
         let records = touched.entry(root.to_string()).or_default();
