@@ -1,6 +1,7 @@
 //! One workspace on one device, over a store in memory and a log kept by the test.
 
 mod bench;
+mod beside;
 mod census;
 mod contain;
 mod dates;

@@ -19,7 +19,7 @@ const AROUND_MAX: usize = UPDATE_MAX - VALUE_MAX;
 const MIB: usize = 1024 * 1024;
 
 /// Text that no compression makes much shorter.
-static NOISE: LazyLock<String> = LazyLock::new(|| {
+pub(super) static NOISE: LazyLock<String> = LazyLock::new(|| {
     let blocks = (0..(10 * MIB / 64) as u64).map(|number| Hash::of(&[&number.to_be_bytes()]).to_string());
     blocks.collect()
 });

@@ -2,6 +2,7 @@
 
 pub mod fault;
 mod file;
+mod open_rows;
 mod writes;
 
 use std::collections::BTreeMap;
