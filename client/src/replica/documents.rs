@@ -113,12 +113,10 @@ impl Replica {
             return Ok(());
         }
         for id in self.store.edited_documents()? {
-            let log_vv = self.store.log_vv(id)?;
-            if let Some(open) = self.open.get_mut(&id) {
-                open.log_vv = log_vv;
-                if open.is_in_log() {
-                    self.store.not_edited(id)?;
-                }
+            let Some(open) = self.open.get_mut(&id) else { continue };
+            open.log_vv = self.store.log_vv(id)?;
+            if open.is_in_log() {
+                self.store.not_edited(id)?;
             }
         }
         Ok(())

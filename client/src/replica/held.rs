@@ -1,5 +1,7 @@
 //! Documents with edits that are not on the server, and the reason of each.
 
+use std::collections::HashSet;
+
 use roost_shared::DocumentId;
 use roost_shared::roster::Scope;
 
@@ -25,11 +27,9 @@ impl Replica {
                 unsent.push((document, Some(HeldReason::ReadOnly)));
             }
         }
-        for document in self.store.sealed_documents()? {
-            if unsent.iter().all(|(other, _)| *other != document) {
-                unsent.push((document, None));
-            }
-        }
+        let edited: HashSet<DocumentId> = unsent.iter().map(|(document, _)| *document).collect();
+        let sealed = self.store.sealed_documents()?.into_iter().filter(|document| !edited.contains(document));
+        unsent.extend(sealed.map(|document| (document, None)));
         Ok(unsent)
     }
 
