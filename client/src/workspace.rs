@@ -191,7 +191,7 @@ impl Workspace {
         let names = replica.names_asked();
         let shared = Arc::new(Shared {
             view: watch::Sender::new(replica.view()),
-            reader: Mutex::new(Reader::of(replica.store())),
+            reader: Mutex::new(Reader::of(&replica)),
             replica: Mutex::new(replica),
             clock,
             notices: broadcast::Sender::new(NOTICES_MAX),
@@ -256,7 +256,7 @@ impl Workspace {
         let is_ready = |reader: &mut Reader| reader.store().is_some();
         self.look_where(is_ready, |source| match source {
             Source::Replica(replica) => Ok(look(replica.followed(document)?)?),
-            Source::Reader(reader) => Ok(look(reader.store().ok_or_else(EditError::not_open)?)?),
+            Source::Reader(reader) => Ok(reader.store().ok_or_else(EditError::not_open)?.at_one_moment(look)?),
         })
     }
 

@@ -30,6 +30,7 @@ impl Replica {
             };
             open.migrated = self.store.document_schema(id)?.migrated;
             open.begin(self.clock.random_peer())?;
+            self.loaded.lock().insert(id);
             self.keep(id, open);
         }
         self.open.get_mut(&id).ok_or_else(EditError::not_open)

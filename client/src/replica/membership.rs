@@ -19,6 +19,7 @@ impl Replica {
     /// The newest roster may bring keys: what waited for one is looked at again.
     pub(super) fn refresh_keys(&mut self) -> Result<(), StoreError> {
         self.ring = ring(&self.identity, self.machine.held());
+        self.learn_names();
         let own = self.machine.held().roster().member(self.device.device_id());
         let has_own_wrap = own.is_some_and(|own| own.device.wrap != [0; WRAP_LEN]);
         if has_own_wrap && self.identity.invite.take().is_some() {

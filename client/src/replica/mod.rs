@@ -35,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use roost_shared::roster::Scope;
 use roost_shared::wire::codec::CodecError;
 use roost_shared::wire::message::{Item, ServerMessage};
@@ -90,6 +91,8 @@ pub struct Replica {
     changed: Vec<DocumentId>,
     schema: Schema,
     names: Arc<Names>,
+    /// Documents that this process has loaded.
+    loaded: Arc<Mutex<HashSet<DocumentId>>>,
     listed: Listed,
     /// Documents that could not be sealed when that was tried last, and why.
     left: BTreeMap<DocumentId, HeldReason>,
@@ -145,6 +148,7 @@ impl Replica {
             changed: Vec::new(),
             schema,
             names: Arc::default(),
+            loaded: Arc::default(),
             listed: Listed::default(),
             left: BTreeMap::new(),
             rewrites: BTreeSet::new(),
@@ -159,6 +163,7 @@ impl Replica {
             is_running: false,
             is_broken: false,
         };
+        replica.learn_names();
         where_possible(replica.store.count_deaths())?;
         let is_newer = replica.store.migrated()? < replica.schema.number();
         match replica.migrate(watch) {

@@ -42,10 +42,15 @@ pub(super) struct Listed(HashSet<DocumentId>);
 
 impl Replica {
     /// The id of the document of this name, the same on every device. The list of names learns of it at its first edit.
-    pub fn named(&mut self, name: &str) -> Result<DocumentId, EditError> {
-        let first = self.ring.first().ok_or(EditError::NoKey)?;
-        let _ = self.names.first.set(first.clone()); // it never changes
+    pub fn named(&self, name: &str) -> Result<DocumentId, EditError> {
         self.names.named(name).ok_or(EditError::NoKey)
+    }
+
+    /// Names hang on the first epoch's key, which never changes.
+    pub(super) fn learn_names(&self) {
+        if let Some(first) = self.ring.first() {
+            let _ = self.names.first.set(first.clone());
+        }
     }
 
     /// The document that lists the others.

@@ -1,10 +1,15 @@
 //! Reads beside the replica: answers from the store as it is saved, while long work has the replica.
 
+use std::collections::HashSet;
+use std::convert::Infallible;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use loro::{ContainerID, LoroDoc, LoroValue};
+use parking_lot::Mutex;
 use roost_shared::DocumentId;
 
+use super::Replica;
 use super::contain::{OpenDocument, contained};
 use super::documents::goes_on;
 use crate::store::{Risk, Store, StoreError};
@@ -12,6 +17,9 @@ use crate::store::{Risk, Store, StoreError};
 /// A second connection to a store, and one document that is open in it. It writes nothing.
 pub(crate) struct Reader {
     path: Option<PathBuf>,
+    /// Documents that this process has loaded. Another may be one that a process dies of, and is the replica's to load,
+    /// which marks the risk first.
+    loaded: Arc<Mutex<HashSet<DocumentId>>>,
     store: Option<Store>,
     open: Option<Opened>,
 }
@@ -26,14 +34,16 @@ struct Opened {
 
 impl Reader {
     /// A reader of the store; the connection is made when it is needed first.
-    pub(crate) fn of(store: &Store) -> Self {
-        Self { path: store.path().map(ToOwned::to_owned), store: None, open: None }
+    pub(crate) fn of(replica: &Replica) -> Self {
+        let (path, loaded) = (replica.store.path().map(ToOwned::to_owned), Arc::clone(&replica.loaded));
+        Self { path, loaded, store: None, open: None }
     }
 
     /// The store, to look at; None where a second connection cannot be had.
     pub(crate) fn store(&mut self) -> Option<&Store> {
         if self.store.is_none() {
             let opened = self.path.as_deref().and_then(|path| Store::open_beside(path).ok());
+            let opened = opened.filter(|store| store.version().is_ok());
             if opened.is_none() {
                 self.path = None; // asked once
             }
@@ -45,7 +55,9 @@ impl Reader {
     /// Opens a document as it is saved; false where only the replica may, which knows how to salvage it.
     pub(crate) fn open(&mut self, id: DocumentId) -> bool {
         let held = self.open.take();
-        let opened = self.store().and_then(|store| opened(store, id, held).ok().flatten());
+        let is_safe = self.loaded.lock().contains(&id);
+        let store = self.store().filter(|_| is_safe);
+        let opened = store.and_then(|store| store.at_one_moment(|store| opened(store, id, held)).ok().flatten());
         self.open = opened;
         self.open.is_some()
     }
@@ -53,7 +65,7 @@ impl Reader {
     /// Looks at the open document. An edit made here is undone.
     pub(crate) fn read<T>(&mut self, look: impl FnOnce(&LoroDoc) -> T) -> Option<T> {
         let Opened { id, as_of, document } = self.open.take()?;
-        let looked = contained(document, |open| Ok::<_, std::convert::Infallible>(open.look(look)));
+        let looked = contained(document, |open| Ok::<_, Infallible>(open.look(look)));
         let (document, (looked, is_as_saved)) = looked.unwrap_or_else(goes_on);
         self.open = is_as_saved.then_some(Opened { id, as_of, document });
         Some(looked)
@@ -61,9 +73,14 @@ impl Reader {
 
     /// The deep value of a container of the open document.
     pub(crate) fn value_of(&mut self, container: &ContainerID) -> Option<LoroValue> {
-        let open = self.open.as_mut()?;
-        open.document.census.follow(&open.document.loro);
-        open.document.census.deep_value(&open.document.loro, container)
+        let Opened { id, as_of, document } = self.open.take()?;
+        let valued = contained(document, |open| {
+            open.census.follow(&open.loro);
+            Ok::<_, Infallible>(open.census.deep_value(&open.loro, container))
+        });
+        let (document, value) = valued.unwrap_or_else(goes_on);
+        self.open = Some(Opened { id, as_of, document });
+        value
     }
 
     /// Lets go of the open document: the replica answers again.
@@ -74,7 +91,8 @@ impl Reader {
 
 fn opened(store: &Store, id: DocumentId, held: Option<Opened>) -> Result<Option<Opened>, StoreError> {
     let as_of = store.version()?;
-    if let Some(held) = held.filter(|held| held.id == id && held.as_of == as_of) {
+    let is_same = |held: &Opened| held.id == id && held.as_of == as_of && held.document.is_as_saved();
+    if let Some(held) = held.filter(is_same) {
         return Ok(Some(held));
     }
     if store.deaths(Risk::Document(id))? > 0 {

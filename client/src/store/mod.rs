@@ -139,6 +139,14 @@ impl Store {
         self.path.as_deref()
     }
 
+    /// Looks at the store as of one moment, whatever another connection commits meanwhile.
+    pub(crate) fn at_one_moment<T>(&self, look: impl FnOnce(&Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.connection.execute_batch("BEGIN DEFERRED")?;
+        let looked = look(self);
+        self.connection.execute_batch("COMMIT")?;
+        looked
+    }
+
     /// A number that is another one once another connection has committed.
     pub(crate) fn version(&self) -> Result<i64, StoreError> {
         Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
