@@ -67,6 +67,8 @@ pub struct Store {
     connection: Connection,
     durability: Durability,
     transactions: u64,
+    /// A transaction was begun and has not ended.
+    is_begun: bool,
     /// None for one in memory.
     path: Option<PathBuf>,
     _lock: Option<Lock>,
@@ -91,7 +93,14 @@ impl Store {
         if is_new && connected.is_err() {
             remove(path); // what was half made would stand in the way of the next try
         }
-        Ok(Self { connection: connected?, durability, transactions: 0, path: Some(path.to_owned()), _lock: Some(lock) })
+        Ok(Self {
+            connection: connected?,
+            durability,
+            transactions: 0,
+            is_begun: false,
+            path: Some(path.to_owned()),
+            _lock: Some(lock),
+        })
     }
 
     /// None where that cannot be done as well.
@@ -114,6 +123,7 @@ impl Store {
             connection,
             durability,
             transactions: 0,
+            is_begun: false,
             path: Some(path.to_owned()),
             _lock: Some(lock),
         })
@@ -129,6 +139,7 @@ impl Store {
             connection,
             durability: Durability::default(),
             transactions: 0,
+            is_begun: false,
             path: Some(path.to_owned()),
             _lock: None,
         })
@@ -155,7 +166,7 @@ impl Store {
     /// A store over a connection that is open, such as one in memory.
     pub fn over(mut connection: Connection, durability: Durability) -> Result<Self, StoreError> {
         prepare(&mut connection, durability).map_err(|error| StoreError::of_migration(Path::new(""), error))?;
-        Ok(Self { connection, durability, transactions: 0, path: None, _lock: None })
+        Ok(Self { connection, durability, transactions: 0, is_begun: false, path: None, _lock: None })
     }
 
     /// Takes away a store in which nothing was saved.
@@ -181,11 +192,15 @@ impl Store {
     /// Begins a transaction that holds all writes until [`Store::end`], which makes them durable, or [`Store::give_up`].
     pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
         self.transactions += 1;
-        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.failed(error))
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| self.failed(error))?;
+        self.is_begun = true;
+        Ok(())
     }
 
     pub(crate) fn end(&mut self) -> Result<(), StoreError> {
-        let ended = self.connection.execute_batch("COMMIT").map_err(|error| self.failed(error));
+        let ended = self.check_begun().and_then(|()| self.connection.execute_batch("COMMIT"));
+        let ended = ended.map_err(|error| self.failed(error));
+        self.is_begun = false;
         if ended.is_err() {
             self.give_up();
         }
@@ -194,12 +209,23 @@ impl Store {
 
     /// Takes back what was written since [`Store::begin`].
     pub(crate) fn give_up(&mut self) {
+        self.is_begun = false;
         // SQLite has done so by itself after some errors, a full disk for one.
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
             tracing::error!(%error, "a transaction was not taken back");
         }
+    }
+
+    /// SQLite takes a transaction back by itself after some errors, a full disk for one: what follows must not be saved
+    /// without what came before.
+    fn check_begun(&self) -> Result<(), rusqlite::Error> {
+        if self.is_begun && self.connection.is_autocommit() {
+            let aborted = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT);
+            return Err(rusqlite::Error::SqliteFailure(aborted, Some("the transaction was taken back".to_owned())));
+        }
+        Ok(())
     }
 
     fn failed(&self, error: rusqlite::Error) -> StoreError {
@@ -219,6 +245,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let path = self.path.as_deref().unwrap_or(Path::new(""));
         let failed = |error| StoreError::of_sqlite(path, error);
+        self.check_begun().map_err(failed)?;
         if !self.connection.is_autocommit() {
             return counted(&self.connection, work).map_err(failed); // a part of the one that was begun
         }
