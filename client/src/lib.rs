@@ -10,33 +10,23 @@
 //! Below that face: [`replica`] is one workspace without IO, driven by the worker over real sockets and by a
 //! simulator over simulated ones; [`sync`] is its every decision, pure; [`store`] its one SQLite file.
 
-mod canonical;
-mod census;
+mod api;
 pub mod clock;
-mod collection;
-mod document;
-mod error;
-mod held;
-mod history;
-mod insertion;
-pub mod join;
+mod documents;
+pub mod driver;
 pub mod keys;
-mod listener;
-mod membership;
+pub mod members;
+mod migrate;
+mod operations;
 pub mod presence;
-mod recovery;
+mod records;
 pub mod replica;
-mod roost;
 pub mod schema;
-mod shared;
-mod spans;
 pub mod store;
 pub mod sync;
 #[doc(hidden)]
 pub mod tally;
 pub mod transport;
-mod worker;
-mod workspace;
 
 pub use loro;
 pub use roost_shared::hash::Hash;
@@ -45,23 +35,25 @@ pub use roost_shared::wire::http::{IssuedToken, TokenInfo};
 pub use roost_shared::{Code, DeviceId, DocumentId, Fault, Plain, WorkspaceId};
 pub use serde_json as json;
 
-pub use crate::collection::{
+pub use crate::api::collection::{
     Batch, Change, Changes as RecordChanges, Collection, CollectionError, Conflict, Diff, FieldName, Fields, HookGuard,
     Live, Merge, Page, Paired, Query, Record, RecordId, Row, Writing, field,
 };
-pub use crate::document::{Changes, Digest, Document};
-pub use crate::error::Error;
-pub use crate::held::{Held, HeldReason, Room};
-pub use crate::history::{Difference, Revision, Version, VersionError};
-pub use crate::insertion::insert_text;
+pub use crate::api::document::{Changes, Digest, Document};
+pub use crate::api::error::Error;
+pub use crate::api::history::{Difference, Revision};
+pub use crate::api::owner::{DeviceInfo, NewLink, Sharing};
+pub use crate::api::roost::{Builder, Roost};
+pub use crate::api::version::{Version, VersionError};
+pub use crate::api::workspace::Workspace;
+pub use crate::documents::held::{Held, HeldReason, Room};
 pub use crate::keys::link::ShareLink;
 pub use crate::keys::recovery::RecoveryPhrase;
-pub use crate::membership::{DeviceInfo, NewLink, Sharing};
-pub use crate::presence::Presence;
-pub use crate::roost::{Builder, Roost};
+pub use crate::operations::insertion::insert_text;
+pub use crate::presence::board::Presence;
+pub use crate::replica::Status;
 pub use crate::store::{Comparison, Condition, DocumentSchema, Durability, LateEdit, Place, Quarantined};
 pub use crate::sync::{Notice, SyncReport};
-pub use crate::workspace::{Status, Workspace};
 
 /// The README's snippets compile.
 #[cfg(doctest)]

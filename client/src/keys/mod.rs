@@ -10,7 +10,6 @@
 pub mod link;
 pub mod recovery;
 pub mod ring;
-pub mod roster;
 pub mod seal;
 
 use ed25519_dalek::{Signer as _, SigningKey};

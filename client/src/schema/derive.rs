@@ -17,8 +17,8 @@ use roost_shared::hash::Hash;
 use serde_json::Value;
 
 use super::{Fault, SchemaError, guarded, is_reserved};
-use crate::canonical::canonical;
-use crate::census::Census;
+use crate::operations::canonical::canonical;
+use crate::operations::census::Census;
 
 /// What the key of a derived value begins with.
 pub(crate) const PREFIX: &str = "~derived:";

@@ -6,18 +6,31 @@ use roost_shared::tree::Frontier;
 use roost_shared::{DocumentId, Seq};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{Store, StoreError, damaged, int};
+use super::{Risk, Store, StoreError, damaged, int, risk};
 use crate::sync::Write;
 use crate::sync::resync::Stage;
 use crate::tally;
 
 impl Store {
-    /// One step's writes, all or none.
-    pub fn apply(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+    /// One step's writes, all or none. Entries for the inbox are marked in the same transaction as what the process may die
+    /// of, if they are the next slice to be imported: nothing else waits, and they are at most `slice_max` bytes.
+    pub fn apply(&mut self, writes: &[Write], slice_max: usize) -> Result<(), StoreError> {
         if writes.is_empty() {
             return Ok(());
         }
-        self.transaction(|transaction| writes.iter().try_for_each(|write| apply(transaction, write)))
+        let entries = || {
+            writes.iter().filter_map(|write| match write {
+                Write::Inbox { seq, bytes, .. } => Some((*seq, bytes.len())),
+                _ => None,
+            })
+        };
+        let bytes: usize = entries().map(|(_, len)| len).sum();
+        let are_next = bytes > 0 && bytes <= slice_max && !self.has_inbox()?;
+        self.transaction(|transaction| {
+            writes.iter().try_for_each(|write| apply(transaction, write))?;
+            let marked = entries().filter(|_| are_next);
+            marked.into_iter().try_for_each(|(seq, _)| risk::mark(transaction, Risk::Entry(seq)))
+        })
     }
 
     /// Makes a record of ours durable before it is sent.

@@ -38,6 +38,8 @@ pub struct InboxRow {
     pub document: DocumentId,
     /// How many processes died while they imported it.
     pub deaths: u32,
+    /// Whether it is marked as what the process may die of.
+    pub is_marked: bool,
     /// Its envelope.
     pub bytes: Vec<u8>,
 }
@@ -106,6 +108,12 @@ impl Store {
             roots.entry(row.get(0)?).or_default().insert(kind);
         }
         Ok(roots)
+    }
+
+    /// Whether anything of a document is here.
+    pub fn holds(&self, id: DocumentId) -> Result<bool, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM document WHERE id = ?1)")?;
+        Ok(statement.query_row([id.0], |row| row.get(0))?)
     }
 
     /// What the log has of a document.
@@ -180,7 +188,7 @@ impl Store {
     /// The next entries to merge, in order of Seq: those not looked at yet, up to `bytes_max`.
     pub fn inbox(&self, bytes_max: usize) -> Result<Vec<InboxRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT seq, document, coalesce(deaths, 0), bytes FROM inbox LEFT JOIN risk ON what = 'entry ' || seq \
+            "SELECT seq, document, coalesce(deaths, 0), coalesce(active, 0), bytes FROM inbox LEFT JOIN risk ON what = 'entry ' || seq \
              WHERE waits = 0 ORDER BY seq",
         )?;
         let mut rows = statement.query([])?;
@@ -201,7 +209,7 @@ impl Store {
     /// The parts of a blob that are here, in order of Seq.
     pub fn parts(&self, blob: &[u8; 32]) -> Result<Vec<InboxRow>, StoreError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT seq, document, coalesce(deaths, 0), bytes FROM inbox LEFT JOIN risk ON what = 'entry ' || seq \
+            "SELECT seq, document, coalesce(deaths, 0), coalesce(active, 0), bytes FROM inbox LEFT JOIN risk ON what = 'entry ' || seq \
              WHERE blob = ?1 ORDER BY seq",
         )?;
         let rows = statement.query_map([blob], inbox_row)?.collect::<Result<_, _>>()?;
@@ -216,6 +224,9 @@ impl Store {
 
     /// Entries that stay: they wait for a key, for an update of the app, or as parts for the rest of their blob.
     pub fn wait(&mut self, waiting: &[(Seq, Option<[u8; 32]>)]) -> Result<(), StoreError> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
         self.transaction(|transaction| {
             let mut statement = transaction.prepare_cached("UPDATE inbox SET waits = 1, blob = ?2 WHERE seq = ?1")?;
             waiting.iter().try_for_each(|(seq, blob)| statement.execute(params![int(seq.get()), blob]).map(|_| ()))
@@ -269,7 +280,8 @@ fn inbox_row(row: &rusqlite::Row<'_>) -> Result<InboxRow, rusqlite::Error> {
         seq: Seq::new(unsigned(row, 0)?).ok_or_else(|| damaged("seq"))?,
         document: DocumentId(row.get(1)?),
         deaths: row.get(2)?,
-        bytes: row.get(3)?,
+        is_marked: row.get(3)?,
+        bytes: row.get(4)?,
     })
 }
 

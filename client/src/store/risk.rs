@@ -31,12 +31,10 @@ impl fmt::Display for Risk {
 impl Store {
     /// These are tried now.
     pub fn risk(&mut self, risks: &[Risk]) -> Result<(), StoreError> {
-        self.transaction(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "INSERT INTO risk (what, active, deaths) VALUES (?1, 1, 0) ON CONFLICT (what) DO UPDATE SET active = 1",
-            )?;
-            risks.iter().try_for_each(|risk| statement.execute([risk.to_string()]).map(|_| ()))
-        })
+        if risks.is_empty() {
+            return Ok(());
+        }
+        self.transaction(|transaction| risks.iter().try_for_each(|risk| mark(transaction, *risk)))
     }
 
     /// It went well.
@@ -60,9 +58,14 @@ impl Store {
     /// The process lives: whatever was tried, it did not die of it.
     pub fn survived(&mut self) -> Result<(), StoreError> {
         self.transaction(|transaction| {
-            transaction.execute("UPDATE risk SET active = 0 WHERE active = 1", []).map(|_| ())
+            transaction.prepare_cached("UPDATE risk SET active = 0 WHERE active = 1")?.execute([]).map(|_| ())
         })
     }
+}
+
+pub(super) fn mark(transaction: &Connection, risk: Risk) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT INTO risk (what, active, deaths) VALUES (?1, 1, 0) ON CONFLICT (what) DO UPDATE SET active = 1";
+    transaction.prepare_cached(sql)?.execute([risk.to_string()]).map(|_| ())
 }
 
 pub(super) fn safe(transaction: &Connection, risk: Risk) -> Result<(), rusqlite::Error> {

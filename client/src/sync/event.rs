@@ -45,8 +45,8 @@ pub enum Event {
     Rewritten(Vec<OutboxRow>),
     /// The answer to [`super::Effect::ProposeLog`].
     LogGranted(Result<LogId, Code>),
-    /// The answer to [`super::Effect::Carry`] and [`super::Effect::Rejoin`]: whether the server took anything.
-    Carried(Result<bool, Code>),
+    /// The answer to [`super::Effect::Republish`] and [`super::Effect::Rejoin`]: whether the server took anything.
+    Republished(Result<bool, Code>),
     /// A record of ours is durable here and waits to be taken in.
     Proposed(Record),
     /// The answer to [`super::Effect::Post`].

@@ -194,7 +194,7 @@ struct Link {
     /// An owner record was asked for.
     building: bool,
     /// Records that the server lost are on their way to it.
-    carrying: bool,
+    republishing: bool,
     /// Our place in the roster is being taken anew.
     rejoining: bool,
     /// The server does not know this device or its workspace; it may have lost them, and is brought what it lacks.
@@ -260,7 +260,7 @@ impl Machine {
             Event::Sealed { rows, left } => self.sealed(now_ms, rows, left, &mut step),
             Event::Rewritten(rows) => self.outbox.push(rows),
             Event::LogGranted(granted) => self.log_granted(now_ms, granted, &mut step),
-            Event::Carried(carried) => self.carried(now_ms, carried, &mut step),
+            Event::Republished(carried) => self.republished(now_ms, carried, &mut step),
             Event::Proposed(record) => {
                 self.link.building = false;
                 self.link.posting = false;
@@ -282,7 +282,7 @@ impl Machine {
     pub fn wake_at_ms(&self) -> Option<u64> {
         match self.connection {
             Connection::Paused | Connection::Connecting => None,
-            Connection::Waiting { .. } if self.link.carrying => None, // the answer is what it waits for
+            Connection::Waiting { .. } if self.link.republishing => None, // the answer is what it waits for
             Connection::Waiting { until_ms } | Connection::Greeting { until_ms } => Some(until_ms),
             Connection::Live => {
                 let rests = self.rests.then_some(self.seal_from_ms);
@@ -335,7 +335,7 @@ impl Machine {
             self.finish_resync(step);
         }
         let may_append = !self.forked && self.held.roster().scope(self.device) == Some(Scope::ReadWrite);
-        if !may_append || self.link.carrying || self.resync == Some(Stage::Read) {
+        if !may_append || self.link.republishing || self.resync == Some(Stage::Read) {
             return;
         }
         if self.outbox.is_empty() {

@@ -221,7 +221,8 @@ impl Machine {
     /// Where a rewrite may be sealed now: at the tail, with nothing else on its way.
     pub fn rewrite_at(&self) -> Option<SealAt> {
         let may_write = self.held.roster().scope(self.device) == Some(Scope::ReadWrite);
-        (self.view().synced && may_write && !self.link.carrying && self.log.id != LogId::ZERO).then(|| self.seal_at())
+        (self.view().synced && may_write && !self.link.republishing && self.log.id != LogId::ZERO)
+            .then(|| self.seal_at())
     }
 
     pub(super) fn sealed(&mut self, now_ms: u64, rows: Vec<OutboxRow>, left: bool, step: &mut Step) {

@@ -7,7 +7,7 @@ use super::{Effect, Machine, Notice, Step, Write, fork};
 impl Machine {
     /// At the tail, the roster we hold and the log's are made one.
     pub(super) fn settle(&mut self, step: &mut Step) {
-        if self.link.told != Some(self.log.cursor()) || self.link.carrying {
+        if self.link.told != Some(self.log.cursor()) || self.link.republishing {
             return;
         }
         if self.log.chain.starts_with(&self.held) {
@@ -15,9 +15,9 @@ impl Machine {
             self.forked = false;
         } else if self.held.starts_with(&self.log.chain) {
             // The server lost records we hold.
-            self.link.carrying = true;
+            self.link.republishing = true;
             let records = self.held.records()[self.log.chain.records().len()..].to_vec();
-            step.effect(Effect::Carry { records });
+            step.effect(Effect::Republish { records });
         } else if self.may_leave_branch() {
             self.held = self.log.chain.clone();
             self.forked = false;
@@ -33,7 +33,7 @@ impl Machine {
             step.write(Write::NotPending);
         }
         let wanted = self.forked || self.held.roster().has_newcomer();
-        let is_free = !self.link.carrying && !self.link.building && self.pending.is_none();
+        let is_free = !self.link.republishing && !self.link.building && self.pending.is_none();
         if self.is_owner && wanted && is_free {
             self.link.building = true;
             step.effect(Effect::AdvanceEpoch);

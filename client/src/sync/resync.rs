@@ -61,7 +61,7 @@ impl Machine {
     /// At the tail, what is left in the outbox is not in the log and never will be under its numbers.
     pub(super) fn resync_on(&mut self, step: &mut Step) {
         let at_tail = self.link.told == Some(self.log.cursor());
-        if self.resync == Some(Stage::Read) && at_tail && !self.link.carrying && !self.sealing {
+        if self.resync == Some(Stage::Read) && at_tail && !self.link.republishing && !self.sealing {
             self.clear_outbox_at_tail(step);
             self.enter(Some(Stage::Reseal), step);
         }

@@ -26,7 +26,7 @@ const fn is_question(code: Code) -> bool {
 impl Machine {
     pub(super) fn start(&mut self, step: &mut Step) {
         let polls =
-            self.polling.is_some() && matches!(self.connection, Connection::Waiting { .. }) && !self.link.carrying;
+            self.polling.is_some() && matches!(self.connection, Connection::Waiting { .. }) && !self.link.republishing;
         if (self.connection == Connection::Paused || polls) && !self.held.roster().is_purged() {
             self.connect(step);
         }
@@ -56,7 +56,7 @@ impl Machine {
 
     pub(super) fn tick(&mut self, now_ms: u64, step: &mut Step) {
         match self.connection {
-            Connection::Waiting { until_ms } if now_ms >= until_ms && !self.link.carrying => self.connect(step),
+            Connection::Waiting { until_ms } if now_ms >= until_ms && !self.link.republishing => self.connect(step),
             Connection::Greeting { until_ms } if now_ms >= until_ms => self.reconnect(now_ms, step),
             // Silence: the same bytes again, on a new socket.
             Connection::Live if self.outbox.deadline_ms().is_some_and(|deadline_ms| now_ms >= deadline_ms) => {
@@ -118,8 +118,8 @@ impl Machine {
         if code.is_some_and(is_question) {
             // An earlier answer stands until there is another.
             self.link.asking = true;
-            self.link.carrying = true;
-            step.effect(Effect::Carry { records: self.held.records().to_vec() });
+            self.link.republishing = true;
+            step.effect(Effect::Republish { records: self.held.records().to_vec() });
         } else {
             self.keep_out(code.filter(|code| is_verdict(*code)), step);
         }
@@ -137,8 +137,8 @@ impl Machine {
     }
 
     /// The server took records it had lost, or had lost none.
-    pub(super) fn carried(&mut self, now_ms: u64, carried: Result<bool, Code>, step: &mut Step) {
-        if !std::mem::take(&mut self.link.carrying) {
+    pub(super) fn republished(&mut self, now_ms: u64, carried: Result<bool, Code>, step: &mut Step) {
+        if !std::mem::take(&mut self.link.republishing) {
             return; // the answer to an earlier socket's question
         }
         match carried {
@@ -154,7 +154,7 @@ impl Machine {
                 }
             }
             Ok(false) if self.connection != Connection::Live && self.may_rejoin() => {
-                self.link.carrying = true;
+                self.link.republishing = true;
                 self.link.rejoining = true;
                 step.effect(Effect::Rejoin);
             }

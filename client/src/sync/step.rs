@@ -168,7 +168,7 @@ pub enum Effect {
         root: Hash,
     },
     /// Bring the server roster records it lost, or the whole workspace.
-    Carry {
+    Republish {
         /// From genesis or a later one on, in order.
         records: Vec<Record>,
     },

@@ -1,11 +1,96 @@
-//! The two ways to a server: requests, and one live socket.
+//! The two ways to a server: requests, and one live socket. A driver brings both; [`server`] says what goes over them.
 
-mod carry;
-pub mod http;
-pub mod websocket;
+pub mod server;
 
-use roost_shared::Code;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use roost_shared::{Code, WorkspaceId};
 use url::Url;
+
+/// A future that may go to another thread where there are threads.
+#[cfg(not(target_family = "wasm"))]
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// A future; in a browser it stays on its thread.
+#[cfg(target_family = "wasm")]
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// The method of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Asks for a change.
+    Post,
+    /// Takes back.
+    Delete,
+}
+
+/// A request to a server.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its method.
+    pub method: Method,
+    /// The whole address.
+    pub url: String,
+    /// Headers besides those that follow from the body.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON, if it has a body.
+    pub body: Option<Vec<u8>>,
+    /// The longest body of an answer that is read, in bytes.
+    pub answer_max: usize,
+}
+
+/// The answer to a request.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What a live socket brought.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message.
+    Message(Vec<u8>),
+    /// The socket is closed; the code, if the close frame's number has one.
+    Closed(Option<Code>),
+}
+
+/// Whether a socket has messages that were not looked at yet, to be asked from any thread.
+pub type Unheard = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// An open socket. Dropping it closes it.
+pub trait Socket: Send {
+    /// Puts a message on its way; false when the socket cannot take it.
+    fn send(&mut self, message: Vec<u8>) -> bool;
+
+    /// The next thing the socket brings. Dropping the future loses nothing.
+    fn heard(&mut self) -> Pending<'_, Heard>;
+
+    /// Whether it has messages that were not looked at yet.
+    fn unheard(&self) -> Unheard;
+
+    /// Says what was to be said, and ends.
+    fn close(self: Box<Self>) -> Pending<'static, ()>;
+}
+
+/// A way to servers: a time limit for each request, no redirects, no more of an answer than is asked for.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends a request and reads the answer.
+    fn request(&self, request: Request) -> Pending<'static, Result<Reply, TransportError>>;
+
+    /// Opens the live socket of a workspace. The token is shown so that the server charges this device for it, and not all
+    /// who share its address; what lets the device in is Hello.
+    fn connect(
+        &self,
+        server: &str,
+        workspace: WorkspaceId,
+        token: &str,
+    ) -> Pending<'static, Result<Box<dyn Socket>, TransportError>>;
+}
 
 /// The server did not do it.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use roost::clock::Clock;
 use roost::keys::link::Invite;
 use roost::keys::ring::KeyRing;
-use roost::keys::roster::Change;
-use roost::keys::{EpochKey, KeyPair, Seed, roster};
+use roost::keys::{EpochKey, KeyPair, Seed};
+use roost::members::change::{self, Change};
 use roost::sync::Chain;
 use roost::{Scope, WorkspaceId};
 use roost_shared::Hash;
@@ -72,14 +72,14 @@ pub fn epoch_key(epoch: u8) -> EpochKey {
 
 /// The phone alone, in epoch 1.
 pub fn genesis(clock: &StillClock) -> Chain {
-    let record = roster::genesis(clock, &owner(), &epoch_key(1), &device(PHONE), "phone").unwrap();
+    let record = change::genesis(clock, &owner(), &epoch_key(1), &device(PHONE), "phone").unwrap();
     Chain::verify(workspace(), vec![record]).unwrap()
 }
 
 /// One more invite.
 pub fn add_invite(clock: &StillClock, chain: &mut Chain, invite: &Invite, scope: Scope) {
     let ring = KeyRing::open(chain.records(), &[&owner()]);
-    let added = roster::owner_record(
+    let added = change::owner_record(
         clock,
         &owner(),
         chain.roster(),
@@ -94,14 +94,14 @@ pub fn join_laptop(clock: &StillClock, chain: &mut Chain) {
     let invite = invite().keys();
     let ring = KeyRing::open(chain.records(), &[&invite]);
     let key = ring.get(chain.roster().epoch()).unwrap();
-    let record = roster::replace(clock, &invite, chain.roster(), key, &device(LAPTOP), "laptop");
+    let record = change::replace(clock, &invite, chain.roster(), key, &device(LAPTOP), "laptop");
     chain.push(record).unwrap();
 }
 
 /// The owner's record that begins the next epoch.
 pub fn next_epoch(clock: &StillClock, chain: &Chain) -> Record {
     let ring = KeyRing::open(chain.records(), &[&owner()]);
-    roster::owner_record(clock, &owner(), chain.roster(), &[&ring], &Change::next_epoch(chain.roster())).unwrap()
+    change::owner_record(clock, &owner(), chain.roster(), &[&ring], &Change::next_epoch(chain.roster())).unwrap()
 }
 
 /// And begins it.

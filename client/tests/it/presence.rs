@@ -1,7 +1,7 @@
 //! When what a device shows is said again, and when what others show is over: pure, by numbers of milliseconds.
 
 use roost::json::json;
-use roost::presence::{Presence, Presences, Say};
+use roost::presence::board::{Presence, Presences, Say};
 use roost_shared::DeviceId;
 use roost_shared::limits::{PRESENCE_EVERY_MS, PRESENCE_GONE_MS, PRESENCE_PAUSE_MS};
 

@@ -172,7 +172,7 @@ async fn appends(dir: &Path, server: &str) -> Result<Vec<Duration>, Problem> {
         let started = Instant::now();
         socket.send(bytes);
         loop {
-            match next(&mut socket).await? {
+            match next(&mut *socket).await? {
                 ServerMessage::Appended { id, .. } if id == round => break,
                 ServerMessage::Refused { code, .. } => return Err(format!("refused: {code}").into()),
                 _ => {}

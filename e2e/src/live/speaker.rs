@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use roost::clock::SystemClock;
+use roost::driver::native::network::Network;
 use roost::keys::KeyPair;
 use roost::replica::Replica;
 use roost::schema::Schema;
 use roost::store::Store;
 use roost::sync::{Chain, Log};
-use roost::transport::http::Http;
-use roost::transport::websocket::{Heard, Socket};
+use roost::transport::server::Server;
+use roost::transport::{Heard, Socket};
 use roost::{Durability, WorkspaceId};
 use roost_shared::proof::Challenge;
 use roost_shared::wire::PROTOCOL;
@@ -44,13 +45,13 @@ impl Speaker {
 
     /// A token.
     pub async fn token(&self, server: &str) -> Result<String, Problem> {
-        Ok(Http::new(server, None)?.session(self.workspace, &self.keys).await?.token)
+        Ok(self::server(server)?.session(self.workspace, &self.keys).await?.token)
     }
 
     /// A socket that was welcomed.
-    pub async fn connect(&self, server: &str, token: &str) -> Result<Socket, Problem> {
-        let mut socket = Socket::open(server, self.workspace, token).await?;
-        let ServerMessage::Challenge { nonce } = next(&mut socket).await? else { return Err("no challenge".into()) };
+    pub async fn connect(&self, server: &str, token: &str) -> Result<Box<dyn Socket>, Problem> {
+        let mut socket = self::server(server)?.connect(self.workspace, token).await?;
+        let ServerMessage::Challenge { nonce } = next(&mut *socket).await? else { return Err("no challenge".into()) };
         let device = self.keys.device_id();
         let challenge = Challenge { nonce: &nonce, audience: server, workspace: self.workspace, device };
         let hello = Hello {
@@ -65,13 +66,18 @@ impl Speaker {
             documents: None,
         };
         socket.send(ClientMessage::Hello(hello).encode());
-        while !matches!(next(&mut socket).await?, ServerMessage::Welcome(_)) {}
+        while !matches!(next(&mut *socket).await?, ServerMessage::Welcome(_)) {}
         Ok(socket)
     }
 }
 
+/// The server at this address.
+pub fn server(address: &str) -> Result<Server, Problem> {
+    Ok(Server::new(Arc::new(Network::new()?), address, None))
+}
+
 /// The next message; an Error or the end is a problem.
-pub async fn next(socket: &mut Socket) -> Result<ServerMessage, Problem> {
+pub async fn next(socket: &mut dyn Socket) -> Result<ServerMessage, Problem> {
     match socket.heard().await {
         Heard::Message(bytes) => match ServerMessage::decode(&bytes)? {
             ServerMessage::Error { code, message } => Err(format!("{code}: {message}").into()),

@@ -1,5 +1,6 @@
 //! What goes wrong, and when.
 
+use roost::driver::courier::Courier;
 use roost::sync::Event;
 use roost_server::store::Store as _;
 use roost_server::store::memory::MemoryStore;
@@ -105,7 +106,7 @@ impl World {
             self.devices[device].look(&mut random);
         }
         // The worker is poked.
-        self.drive(device, |replica| Ok(Vec::from_iter(replica.present())));
+        self.drive(device, |_| Ok(()));
         self.edit_later(device);
     }
 
@@ -222,6 +223,7 @@ impl World {
         if self.devices[device].replica.is_some() {
             return;
         }
+        self.transports[device].courier = Courier::default(); // a new process
         match self.devices[device].start() {
             Ok(true) => self.event(device, Event::Start),
             Ok(false) => {

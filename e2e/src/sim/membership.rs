@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use roost::Scope;
 use roost::clock::Clock;
-use roost::join::{Joiner, Place};
 use roost::keys::link::ShareLink;
 use roost::keys::{KeyPair, Seed};
-use roost::replica::{MembershipError, Output, Replica};
+use roost::members::join::{Joiner, Place};
+use roost::replica::{MembershipError, Replica};
 use roost::store::Identity;
 use roost::sync::Chain;
 use roost_server::store::{Redeem, Store as _};
@@ -40,11 +40,11 @@ pub struct Revocations {
 
 impl World {
     /// The owner's person changes the roster; too busy is no fault.
-    fn change(&mut self, change: impl FnOnce(&mut Replica) -> Result<Vec<Output>, MembershipError>) -> bool {
+    fn change(&mut self, change: impl FnOnce(&mut Replica) -> Result<(), MembershipError>) -> bool {
         let Some(replica) = self.devices[0].replica() else { return false };
-        let Ok(outputs) = change(replica) else { return false };
-        self.drive(0, |_| Ok(outputs));
-        true
+        let is_changed = change(replica).is_ok();
+        self.drive(0, |_| Ok(()));
+        is_changed
     }
 
     /// Any device but the owner's, where there is one.

@@ -1,37 +1,30 @@
 //! What a device's outputs become on the way to the server, and what comes back.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use roost::join::Joiner;
+use roost::driver::courier::{Answer, Ask, Follows, Job};
 use roost::keys::link::Invite;
-use roost::replica::Output;
+use roost::members::join::Joiner;
+use roost::members::republish::{Next, Republish};
 use roost::sync::{Event, Notice};
-use roost_server::store::{ChangeLog, Store as _};
+use roost_server::store::{ChangeLog, Refusal, Store as _};
 use roost_shared::roster::Record;
-use roost_shared::wire::http::{AskSession, Base64, CreateWorkspace, ProposeLog};
-use roost_shared::wire::message::ClientMessage;
+use roost_shared::wire::http::{AskSession, Base64, TokenIs};
 use roost_shared::{Code, Cursor};
 
 use super::plant::Plant;
 use super::server::Conversation;
 use super::world::{Happening, SERVER, World, wait};
 
-/// A request without a socket.
-pub enum Request {
-    Carry { records: Vec<Record>, create: CreateWorkspace },
-    Rejoin(Invite),
-    Post(Record),
-    ProposeLog(ProposeLog),
-}
-
-impl Request {
-    /// What the device makes of silence.
-    const fn unanswered(&self) -> Event {
-        match self {
-            Self::Carry { .. } | Self::Rejoin(_) => Event::Carried(Err(Code::RetryLater)),
-            Self::Post(_) => Event::Posted(Err(Code::RetryLater)),
-            Self::ProposeLog(_) => Event::LogGranted(Err(Code::RetryLater)),
-        }
+/// What a device makes of silence.
+const fn unanswered(ask: &Ask) -> Answer {
+    match ask {
+        Ask::Renew => Answer::Renewed(Err(None)),
+        Ask::Room(_) => Answer::Room(Err(None)),
+        Ask::Republish(_) | Ask::Rejoin(_) => Answer::Republished(Err(Code::RetryLater)),
+        Ask::Post(_) => Answer::Posted(Err(None)),
+        Ask::ProposeLog(..) => Answer::LogGranted(Err(None)),
     }
 }
 
@@ -53,13 +46,19 @@ impl World {
     pub fn drive(
         &mut self,
         device: usize,
-        work: impl FnOnce(&mut roost::replica::Replica) -> Result<Vec<Output>, roost::store::StoreError>,
+        work: impl FnOnce(&mut roost::replica::Replica) -> Result<(), roost::store::StoreError>,
     ) {
         let Some(replica) = self.devices[device].replica() else { return };
-        let outputs = match work(replica) {
-            Ok(outputs) => outputs,
-            Err(error) => return self.verdict(format!("device {device}'s store failed: {error}")),
-        };
+        if let Err(error) = work(replica) {
+            return self.verdict(format!("device {device}'s store failed: {error}"));
+        }
+        // The driver carries outputs out once no work is left; until then they wait in the replica.
+        let is_stopped = replica.has_work();
+        let mut outputs = if is_stopped { VecDeque::new() } else { replica.take_outputs() };
+        if self.plant == Some(Plant::OutputDropped) && is_stopped {
+            outputs.clear();
+            drop(replica.take_outputs());
+        }
         let notices = replica.take_notices();
         let (has_work, wake_at) = (replica.has_work(), replica.wake_at_ms());
         let cursor = replica.view().cursor;
@@ -68,8 +67,11 @@ impl World {
         }
         let life = self.lives[device];
         for output in outputs {
-            self.output(device, output);
+            let clock = Arc::clone(&self.devices[device].clock);
+            let job = self.transports[device].courier.job(&*clock, output);
+            self.do_job(device, job);
         }
+        let wake_at = wake_at.into_iter().chain(self.transports[device].courier.wake_at_ms()).min();
         if has_work {
             // A busy device leaves its work lying: room for crashes between any two pieces.
             let one_in = if self.plant == Some(Plant::CursorAheadOfBytes) { 2 } else { 8 };
@@ -123,31 +125,30 @@ impl World {
         }
     }
 
-    fn output(&mut self, device: usize, output: Output) {
-        match output {
-            Output::Connect => {
+    fn do_job(&mut self, device: usize, job: Job) {
+        match job {
+            Job::Connect(token) => {
                 self.devices[device].socket += 1;
                 let socket = self.devices[device].socket;
                 let delay = self.latency();
-                self.after(delay, Happening::Connect { device, socket });
+                self.after(delay, Happening::Connect { device, socket, token });
             }
-            Output::Disconnect => self.drop_socket(device),
-            Output::Hello(mut hello) => {
-                let token = self.transports[device].token.clone().map(|(token, _)| token);
-                hello.token = roost_shared::wire::message::Token(token.unwrap_or_default());
-                self.send(device, ClientMessage::Hello(*hello));
-            }
-            Output::Send(message) => {
+            Job::Disconnect => self.drop_socket(device),
+            Job::Send(message) | Job::Show(message) => {
                 let message = self.outgoing(device, message);
                 self.send(device, message);
             }
-            Output::ProposeLog(propose) => self.ask(device, || Request::ProposeLog(propose.clone())),
-            Output::Carry { records, create } => {
-                self.ask(device, || Request::Carry { records: records.clone(), create: create.clone() });
-            }
-            Output::Rejoin(invite) => self.ask(device, || Request::Rejoin(invite.clone())),
-            Output::Post(record) => self.ask(device, || Request::Post(record.clone())),
+            Job::Ask(ask) => self.ask(device, &ask),
         }
+    }
+
+    /// The device's timer: the machine's, and that of its token.
+    pub fn tick(&mut self, device: usize) {
+        let now_ms = self.now();
+        if let Some(job) = self.transports[device].courier.tick(now_ms) {
+            self.do_job(device, job);
+        }
+        self.event(device, Event::Tick);
     }
 
     /// The device gives its socket up; the server learns of it later.
@@ -161,7 +162,7 @@ impl World {
         }
     }
 
-    pub fn send(&mut self, device: usize, message: ClientMessage) {
+    pub fn send(&mut self, device: usize, message: Vec<u8>) {
         let socket = self.devices[device].socket;
         let is_connected = self.devices[device].is_connected;
         let delay = self.latency();
@@ -171,36 +172,37 @@ impl World {
         let number = *number;
         conversation.to_server_at = conversation.to_server_at.max(now + delay);
         let at = conversation.to_server_at;
-        self.at(at, Happening::ToServer { conversation: number, bytes: message.encode() });
+        self.at(at, Happening::ToServer { conversation: number, bytes: message });
     }
 
     /// A request may be lost, and may arrive twice.
-    fn ask(&mut self, device: usize, request: impl Fn() -> Request) {
+    fn ask(&mut self, device: usize, ask: &Ask) {
         let life = self.lives[device];
         let chaos = !self.is_healing;
         let copies = if chaos && self.random.one_in(8) { 2 } else { 1 };
         let lost = chaos && self.random.one_in(8) || !self.devices[device].is_connected;
         if lost {
             let delay = self.random.between(500, 10_000);
-            let event = request().unanswered();
-            return self.after(delay, Happening::Answer { device, life, event: Box::new(event) });
+            return self.after(delay, Happening::Answer { device, life, answer: Box::new(unanswered(ask)) });
         }
         for _ in 0..copies {
             let delay = self.latency();
-            self.after(delay, Happening::Request { device, life, request: Box::new(request()) });
+            self.after(delay, Happening::Request { device, life, ask: Box::new(ask.clone()) });
         }
     }
 
-    pub fn request(&mut self, device: usize, life: u64, request: Request) {
+    pub fn request(&mut self, device: usize, life: u64, ask: Ask) {
         let now_ms = self.now();
-        let down = !self.server_is_up;
-        let unanswered = request.unanswered();
-        let event = match request {
-            _ if down => request.unanswered(),
-            Request::Carry { records, create } => Event::Carried(self.carry(records, &create)),
-            Request::Rejoin(invite) => Event::Carried(self.rejoin(device, &invite)),
-            Request::Post(record) => Event::Posted(self.post(record).map_err(|refusal| refusal.code)),
-            Request::ProposeLog(propose) => {
+        let silence = unanswered(&ask);
+        let code = |refusal: Refusal| Some(refusal.code);
+        let answer = match ask {
+            ask if !self.server_is_up => unanswered(&ask),
+            Ask::Renew => Answer::Renewed(self.new_token(device).map_err(Some)),
+            Ask::Room(_) => Answer::Room(Err(None)), // nobody here looks at how full it is
+            Ask::Republish(republish) => Answer::Republished(self.republish(republish)),
+            Ask::Rejoin(invite) => Answer::Republished(self.rejoin(device, &invite)),
+            Ask::Post(record) => Answer::Posted(self.post(record).map_err(code)),
+            Ask::ProposeLog(_, propose) => {
                 let change = ChangeLog {
                     workspace: self.workspace,
                     old: propose.old,
@@ -213,17 +215,27 @@ impl World {
                 if granted.is_ok() {
                     self.wake_all();
                 }
-                Event::LogGranted(granted.map_err(|refusal| refusal.code))
+                Answer::LogGranted(granted.map_err(code))
             }
         };
-        self.note(|| format!("device {device} is answered {event:?}"));
-        let mut delay = self.latency();
-        let mut event = event;
+        let (mut answer, mut delay) = (answer, self.latency());
         if !self.is_healing && self.random.one_in(8) {
             // The answer is lost: the request ends in a timeout.
-            (event, delay) = (unanswered, 10_000);
+            (answer, delay) = (silence, 10_000);
         }
-        self.after(delay, Happening::Answer { device, life, event: Box::new(event) });
+        self.after(delay, Happening::Answer { device, life, answer: Box::new(answer) });
+    }
+
+    pub fn answered(&mut self, device: usize, answer: Answer) {
+        let clock = Arc::clone(&self.devices[device].clock);
+        match self.transports[device].courier.answered(&*clock, answer) {
+            Follows::Event(event) => {
+                self.note(|| format!("device {device} is answered {event:?}"));
+                self.event(device, event);
+            }
+            Follows::Job(job) => self.do_job(device, job),
+            Follows::Room(_) | Follows::Nothing => {}
+        }
     }
 
     fn rejoin(&mut self, device: usize, invite: &Invite) -> Result<bool, Code> {
@@ -239,29 +251,23 @@ impl World {
         }
     }
 
-    fn carry(&mut self, records: Vec<Record>, create: &CreateWorkspace) -> Result<bool, Code> {
-        let mut took = false;
-        for record in records {
-            match self.post(record).map_err(|refusal| refusal.code) {
-                Ok(()) => took = true,
-                Err(Code::RosterMoved | Code::RosterInvalid) => {}
-                Err(Code::NotFound) => {
+    fn republish(&mut self, mut republish: Republish) -> Result<bool, Code> {
+        loop {
+            let answer = match republish.next() {
+                Next::Post(record) => self.post(record.clone()),
+                Next::Create(create) => {
                     let parse = |record: &Base64| Record::parse(record.0.clone()).map_err(|_| Code::RosterInvalid);
                     let chain = create.chain.iter().map(parse).collect::<Result<_, _>>()?;
-                    let created = wait(self.store.create(self.workspace, create.log, chain));
-                    return match created.map_err(|refusal| refusal.code) {
-                        Ok(_) | Err(Code::WorkspaceExists) => Ok(true),
-                        Err(code) => Err(code),
-                    };
+                    wait(self.store.create(self.workspace, create.log, chain)).map(|_| ())
                 }
-                Err(code) => return Err(code),
-            }
+                Next::Over(over) => return over,
+            };
+            republish.answered(answer.map_err(|refusal| Some(refusal.code)));
         }
-        Ok(took)
     }
 
-    /// A token, then the socket.
-    pub fn connect(&mut self, device: usize, socket: u64) {
+    /// A token, if the device has none, then the socket.
+    pub fn connect(&mut self, device: usize, socket: u64, token: Option<TokenIs>) {
         if self.devices[device].socket != socket {
             return;
         }
@@ -269,7 +275,10 @@ impl World {
         if !self.server_is_up || !self.devices[device].is_connected {
             return self.after(delay, Happening::NotOpened { device, socket, code: None });
         }
-        match self.token(device) {
+        // Now and then one that ran out: clocks are wrong.
+        let is_careless = !self.is_healing && self.random.one_in(4);
+        let kept = self.transports[device].token.clone().filter(|_| is_careless);
+        match kept.or(token).map_or_else(|| self.new_token(device), Ok) {
             Ok(token) => {
                 self.transports[device].token = Some(token);
                 self.conversation_count += 1;
@@ -282,14 +291,8 @@ impl World {
         }
     }
 
-    /// The one it has while that is good, and now and then when it no longer is: clocks are wrong.
-    fn token(&mut self, device: usize) -> Result<(String, u64), Code> {
+    fn new_token(&mut self, device: usize) -> Result<TokenIs, Code> {
         let (now_ms, mut random) = (self.now(), [0; 16]);
-        let is_careless = !self.is_healing && self.random.one_in(4);
-        let held = self.transports[device].token.clone();
-        if let Some(held) = held.filter(|(_, expires_at_ms)| is_careless || *expires_at_ms > now_ms + 1_000) {
-            return Ok(held);
-        }
         self.random.fill(&mut random);
         let nonce = self.access.nonce(now_ms, random);
         let keys = &self.devices[device].keys;
@@ -306,21 +309,24 @@ impl World {
             nonce: Some(Base64(nonce)),
             owner_signature: None,
         };
-        wait(self.access.session(&*self.shared, &ask, now_ms, random)).map(|token| (token.token, token.expires_at_ms))
+        wait(self.access.session(&*self.shared, &ask, now_ms, random))
     }
 
     pub fn opened(&mut self, device: usize, socket: u64, conversation: u64) {
         if self.devices[device].socket != socket || !self.conversations.contains_key(&conversation) {
             return;
         }
-        self.event(device, Event::Opened);
+        if let Some(token) = self.transports[device].token.clone() {
+            self.answered(device, Answer::Connected(Ok(token)));
+        }
         self.greet(conversation);
     }
 
     pub fn not_opened(&mut self, device: usize, socket: u64, code: Option<Code>) {
         if self.devices[device].socket == socket {
             self.devices[device].socket += 1;
-            self.event(device, Event::Closed { code, retry_after_ms: 0 });
+            let closed = self.transports[device].courier.closed(code, 0);
+            self.event(device, closed);
         }
     }
 
@@ -329,6 +335,7 @@ impl World {
             return;
         }
         let Some(bytes) = self.incoming(device, bytes) else { return };
+        self.transports[device].courier.heard(&bytes);
         self.drive(device, |replica| replica.message(&bytes));
     }
 }

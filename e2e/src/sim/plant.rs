@@ -35,6 +35,8 @@ pub enum Plant {
     OnceAReader,
     /// The server takes a link that was withdrawn.
     WithdrawnLinkOpens,
+    /// A driver that is busy loses the outputs that the replica has for it.
+    OutputDropped,
     /// The app migrates documents under one peer id on every device.
     MigrationPeerFixed,
     /// The app runs a step at every start that adds what is there already.
@@ -47,7 +49,7 @@ pub enum Plant {
 
 impl Plant {
     /// Those of the server and of the SDK.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::AckBeforeCommit,
         Self::CursorAheadOfBytes,
         Self::ResendUnderNewNumber,
@@ -64,6 +66,7 @@ impl Plant {
         Self::LinksNeverEnd,
         Self::OnceAReader,
         Self::WithdrawnLinkOpens,
+        Self::OutputDropped,
     ];
 
     /// Those of an app that is released again and again.

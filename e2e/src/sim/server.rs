@@ -137,7 +137,7 @@ impl World {
             Effect::Admit(hello) => {
                 let Some(held) = self.conversations.get(&conversation) else { return };
                 let nonce = held.nonce;
-                let ends_ms = self.transports[held.device].token.as_ref().map_or(0, |(_, ends_ms)| *ends_ms);
+                let ends_ms = self.transports[held.device].token.as_ref().map_or(0, |token| token.expires_at_ms);
                 let never_ends = self.plant == Some(Plant::TokensNeverEnd);
                 let clock_ms = if never_ends { now_ms.min(ends_ms) } else { now_ms };
                 let admitted = wait(self.access.admit(&self.shared, &hello, &nonce, clock_ms));

@@ -1,8 +1,10 @@
 //! The device's way to its socket, with the bugs that are planted there.
 
+use roost::driver::courier::Courier;
 use roost::keys::ring::KeyRing;
 use roost::keys::seal;
 use roost::sync::Log;
+use roost_shared::wire::http::TokenIs;
 use roost_shared::wire::message::{Append, ClientMessage, ServerMessage};
 use roost_shared::{Code, Envelope, Header};
 
@@ -12,34 +14,31 @@ use super::world::World;
 /// What a transport remembers.
 #[derive(Default)]
 pub struct Transport {
-    /// The token and when it runs out.
-    pub token: Option<(String, u64)>,
+    /// The shipped courier of the device's process.
+    pub courier: Courier,
+    /// The token that the last socket was opened with.
+    pub token: Option<TokenIs>,
     /// The last Append, and the socket it went to.
     last: Option<(u64, Append)>,
 }
 
 impl World {
     /// A message on its way out.
-    pub fn outgoing(&mut self, device: usize, message: ClientMessage) -> ClientMessage {
-        let ClientMessage::Append(append) = message else { return message };
+    pub fn outgoing(&mut self, device: usize, message: Vec<u8>) -> Vec<u8> {
+        let Ok(ClientMessage::Append(append)) = ClientMessage::decode(&message) else { return message };
         let socket = self.devices[device].socket;
         let before = self.transports[device].last.replace((socket, append.clone()));
         let is_resent =
             before.is_some_and(|(earlier, before)| earlier != socket && before.envelopes == append.envelopes);
         if self.plant == Some(Plant::ResendUnderNewNumber) && is_resent {
             let more = append.envelopes.len() as u64;
-            return ClientMessage::Append(self.resealed(device, &append, more).unwrap_or(append));
+            return ClientMessage::Append(self.resealed(device, &append, more).unwrap_or(append)).encode();
         }
-        ClientMessage::Append(append)
+        message
     }
 
     /// A message on its way in; None if the transport keeps it.
     pub fn incoming(&mut self, device: usize, bytes: Vec<u8>) -> Option<Vec<u8>> {
-        if let Ok(ServerMessage::Error { code: Code::TokenExpired | Code::TokenInvalid, .. }) =
-            ServerMessage::decode(&bytes)
-        {
-            self.transports[device].token = None;
-        }
         if self.plant == Some(Plant::RepairOneByOne)
             && let Ok(ServerMessage::Refused { code, .. }) = ServerMessage::decode(&bytes)
         {
@@ -51,7 +50,7 @@ impl World {
             let (_, last) = self.transports[device].last.clone()?;
             if let Some(repaired) = self.resealed(device, &last, more) {
                 self.transports[device].last = Some((self.devices[device].socket, repaired.clone()));
-                self.send(device, ClientMessage::Append(repaired));
+                self.send(device, ClientMessage::Append(repaired).encode());
                 return None;
             }
         }

@@ -6,14 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::FutureExt as _;
 use roost::clock::Clock;
+use roost::driver::courier::{Answer, Ask};
 use roost::keys::link::ShareLink;
-use roost::keys::{EpochKey, KeyPair, Seed, roster};
+use roost::keys::{EpochKey, KeyPair, Seed};
+use roost::members::change::genesis;
 use roost::store::{Durability, Identity, Store as LocalStore};
 use roost::sync::Event;
 use roost_server::access::Access;
 use roost_server::fanout::Shown;
 use roost_server::store::SharedStore;
 use roost_server::store::memory::MemoryStore;
+use roost_shared::wire::http::TokenIs;
 use roost_shared::{Code, DeviceId, LogId, WorkspaceId};
 use rusqlite::Connection;
 
@@ -48,7 +51,7 @@ pub enum Happening {
     /// Something goes wrong.
     Fault(Fault),
     /// A token request and an upgrade reach the server.
-    Connect { device: usize, socket: u64 },
+    Connect { device: usize, socket: u64, token: Option<TokenIs> },
     /// The socket is open, on this conversation.
     Opened { device: usize, socket: u64, conversation: u64 },
     /// It is not.
@@ -70,9 +73,9 @@ pub enum Happening {
     /// A session is woken.
     Woken { conversation: u64 },
     /// A request reaches the server.
-    Request { device: usize, life: u64, request: Box<super::network::Request> },
+    Request { device: usize, life: u64, ask: Box<Ask> },
     /// Its answer reaches the device.
-    Answer { device: usize, life: u64, event: Box<Event> },
+    Answer { device: usize, life: u64, answer: Box<Answer> },
 }
 
 pub struct World {
@@ -253,11 +256,11 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Work { device, life } if self.lives[device] == life => self.work(device),
-            Happening::Tick { device, life } if self.lives[device] == life => self.event(device, Event::Tick),
+            Happening::Tick { device, life } if self.lives[device] == life => self.tick(device),
             Happening::Work { .. } | Happening::Tick { .. } => {}
             Happening::Edit { device } => self.edit(device),
             Happening::Fault(fault) => self.fault(fault),
-            Happening::Connect { device, socket } => self.connect(device, socket),
+            Happening::Connect { device, socket, token } => self.connect(device, socket, token),
             Happening::Opened { device, socket, conversation } => self.opened(device, socket, conversation),
             Happening::NotOpened { device, socket, code } => self.not_opened(device, socket, code),
             Happening::ToServer { conversation, bytes } => self.receive(conversation, &bytes),
@@ -268,10 +271,10 @@ impl World {
             Happening::Done { conversation, done } => self.done(conversation, *done),
             Happening::TokenEnds { conversation } => self.token_ends(conversation),
             Happening::Woken { conversation } => self.woken(conversation),
-            Happening::Request { device, life, request } => self.request(device, life, *request),
-            Happening::Answer { device, life, event } => {
+            Happening::Request { device, life, ask } => self.request(device, life, *ask),
+            Happening::Answer { device, life, answer } => {
                 if self.lives[device] == life {
-                    self.event(device, *event);
+                    self.answered(device, *answer);
                 }
             }
         }
@@ -314,7 +317,7 @@ fn first_device(clock: &Arc<SimClock>) -> (LocalStore, WorkspaceId) {
     let (owner, device) = (KeyPair::owner(&owner_seed), KeyPair::device(&device_seed));
     let workspace = owner.workspace_id();
     let key = EpochKey::new(workspace, 1, clock.random());
-    let genesis = match roster::genesis(clock, &owner, &key, &device, "device-0") {
+    let genesis = match genesis(clock, &owner, &key, &device, "device-0") {
         Ok(genesis) => genesis,
         Err(error) => panic!("{error}"),
     };

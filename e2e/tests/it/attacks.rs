@@ -6,10 +6,9 @@ use std::time::Duration;
 use roost::keys::link::ShareLink;
 use roost::keys::ring::KeyRing;
 use roost::keys::{KeyPair, seal};
-use roost::transport::http::Http;
 use roost::{Code, DeviceId};
 use roost_e2e::live::process::{Device, Server};
-use roost_e2e::live::speaker::{Speaker, next};
+use roost_e2e::live::speaker::{self, Speaker, next};
 use roost_shared::Envelope;
 use roost_shared::roster::{Record, Status};
 use roost_shared::wire::http::{Base64, Redeem};
@@ -34,7 +33,7 @@ async fn of_a_thousand_who_redeem_a_link_one_gets_in() {
     let one = Device::new(dir.path().join("one"));
     one.ok(&["init", "--server", &server.address()]);
     let link: ShareLink = one.ok(&["share"]).trim().parse().unwrap();
-    let http = Http::new(&server.address(), None).unwrap();
+    let client = speaker::server(&server.address()).unwrap();
     let mut tries = JoinSet::new();
     for number in 0..TRIES {
         let mut id = [0x77; 16];
@@ -45,8 +44,8 @@ async fn of_a_thousand_who_redeem_a_link_one_gets_in() {
             access_proof: Base64(link.invite().access_proof().to_vec()),
             device: DeviceId(id),
         };
-        let http = http.clone();
-        tries.spawn(async move { http.redeem(&redeem).await.map(|_| ()).map_err(|error| error.code()) });
+        let client = client.clone();
+        tries.spawn(async move { client.redeem(&redeem).await.map(|_| ()).map_err(|error| error.code()) });
     }
     let answers = tries.join_all().await;
     let won = answers.iter().filter(|answer| answer.is_ok()).count();
@@ -74,7 +73,7 @@ async fn a_revocation_reaches_every_open_socket() {
             let mut socket = speaker.connect(&server.address(), &token).await.unwrap();
             if is_revoked {
                 streams.spawn(async move {
-                    while next(&mut socket).await.is_ok() {}
+                    while next(&mut *socket).await.is_ok() {}
                     Instant::now()
                 });
             } else {
@@ -90,7 +89,7 @@ async fn a_revocation_reaches_every_open_socket() {
     let last = closed.iter().map(|closed| closed.saturating_duration_since(revoked)).max().unwrap_or_default();
     // Those of the device that stays are told of the record, and stay.
     for socket in &mut kept {
-        while !matches!(next(socket).await.unwrap(), ServerMessage::Entries { .. }) {}
+        while !matches!(next(&mut **socket).await.unwrap(), ServerMessage::Entries { .. }) {}
     }
     println!(
         "figure: {STREAMS} sockets of a revoked device closed, the last {last:?} after roost revoke returned; {STREAMS} others stayed"

@@ -9,7 +9,8 @@ use std::sync::{Arc, OnceLock};
 use roost::clock::{Clock, SystemClock};
 use roost::keys::recovery::{BLOB_LEN, RecoveryKeys};
 use roost::keys::ring::KeyRing;
-use roost::keys::{EpochKey, KeyPair, Seed, roster, seal};
+use roost::keys::{EpochKey, KeyPair, Seed, seal};
+use roost::members::change;
 use roost::replica::Replica;
 use roost::schema::Schema;
 use roost::store::{Durability, Identity, Store};
@@ -101,7 +102,7 @@ fn alone() -> (Identity, Chain) {
     let owner = KeyPair::owner(&owner_seed);
     let workspace = owner.workspace_id();
     let key = EpochKey::new(workspace, 1, [6; 32]);
-    let record = roster::genesis(&SystemClock, &owner, &key, &device(), "alone");
+    let record = change::genesis(&SystemClock, &owner, &key, &device(), "alone");
     let chain = record.ok().and_then(|record| Chain::verify(workspace, vec![record]).ok());
     let identity = Identity {
         workspace,
@@ -151,7 +152,7 @@ pub fn import(bytes: &[u8]) {
     let mut replica = opened(connection, |store| {
         let seq = Seq::new(1).unwrap_or_else(|| panic!("one"));
         store.create(&identity, LOG, chain.records())?;
-        store.apply(&[Write::Inbox { seq, document: POISONED, bytes }])
+        store.apply(&[Write::Inbox { seq, document: POISONED, bytes }], usize::MAX)
     });
     edit(&mut replica, OTHER, "whole").unwrap_or_else(|error| panic!("{error}"));
     while replica.has_work() {

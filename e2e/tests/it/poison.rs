@@ -113,7 +113,7 @@ impl Poisoner {
             let append = Append { id, if_tail: None, envelopes: envelopes.to_vec() };
             assert!(socket.send(ClientMessage::Append(append).encode()));
             loop {
-                match next(&mut socket).await.unwrap() {
+                match next(&mut *socket).await.unwrap() {
                     ServerMessage::Appended { id: answered, .. } if answered == id => break,
                     ServerMessage::Refused { code, .. } => panic!("refused: {code}"),
                     _ => {}

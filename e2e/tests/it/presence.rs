@@ -104,7 +104,7 @@ async fn what_a_device_shows_too_fast_is_passed_on_at_a_pace_the_latest_at_last(
     let speaker = |device: &Device| Speaker::of(device.dir()).unwrap();
     let (one, other) = (speaker(&one), speaker(&other));
     let (ours, theirs) = (one.token(&server.address()).await.unwrap(), other.token(&server.address()).await.unwrap());
-    let speaking = one.connect(&server.address(), &ours).await.unwrap();
+    let mut speaking = one.connect(&server.address(), &ours).await.unwrap();
     let mut hearing = other.connect(&server.address(), &theirs).await.unwrap();
     let began = Instant::now();
     let speak_and_hear = async {
@@ -116,7 +116,7 @@ async fn what_a_device_shows_too_fast_is_passed_on_at_a_pace_the_latest_at_last(
         }
         let mut heard = Vec::new();
         while heard.last() != Some(&(SAID - 1)) {
-            if let ServerMessage::Ephemeral { device, presence } = next(&mut hearing).await.unwrap() {
+            if let ServerMessage::Ephemeral { device, presence } = next(&mut *hearing).await.unwrap() {
                 assert_eq!(device, one.keys.device_id());
                 heard.push(usize::from(presence[0]));
             }

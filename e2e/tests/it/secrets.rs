@@ -5,11 +5,10 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use roost::Durability;
 use roost::keys::KeyPair;
 use roost::store::Store;
-use roost::transport::http::Http;
 use roost_e2e::live::cable::Cable;
 use roost_e2e::live::log::hits;
 use roost_e2e::live::process::{Device, Server};
-use roost_e2e::live::speaker::{Speaker, next};
+use roost_e2e::live::speaker::{self, Speaker, next};
 use roost_e2e::live::trace::{Trace, recorded, typed};
 use roost_shared::limits::PADDING_FLOOR;
 use roost_shared::wire::message::{Append, ClientMessage, ServerMessage};
@@ -181,7 +180,7 @@ async fn a_build_that_leaks_is_caught() {
     let append = Append { id: 1, if_tail: None, envelopes: vec![envelope.into_bytes()] };
     assert_eq!(hits(&data_dir, &wanted), 0);
     assert!(socket.send(ClientMessage::Append(append).encode()));
-    while !matches!(next(&mut socket).await.unwrap(), ServerMessage::Appended { .. }) {}
+    while !matches!(next(&mut *socket).await.unwrap(), ServerMessage::Appended { .. }) {}
     let unsealed = hits(&data_dir, &wanted);
 
     // A server that writes to its log what it hears and says.
@@ -203,6 +202,6 @@ fn token(device: &Device, address: &str) -> String {
     let identity = Store::open(&file, Durability::Process).unwrap().identity().unwrap().unwrap();
     let keys = KeyPair::device(&identity.device_seed);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let http = Http::new(address, None).unwrap();
-    runtime.block_on(http.session(identity.workspace, &keys)).unwrap().token
+    let client = speaker::server(address).unwrap();
+    runtime.block_on(client.session(identity.workspace, &keys)).unwrap().token
 }

@@ -1,8 +1,8 @@
 //! Who can open which epoch's key, from the chain alone.
 
 use roost::keys::ring::KeyRing;
-use roost::keys::roster::Change;
-use roost::keys::{EpochKey, KeyPair, roster, seal};
+use roost::keys::{EpochKey, KeyPair, seal};
+use roost::members::change::{self, Change};
 use roost::sync::Chain;
 use roost::{DeviceId, Scope};
 use roost_shared::roster::{LABEL_LEN, Record, RecordBody, Replace, Status, WRAP_LEN};
@@ -170,14 +170,14 @@ fn names_outlive_the_epoch_they_were_sealed_in() {
     let mut chain = shared(&clock);
     for _ in 0..6 {
         let ring = KeyRing::open(chain.records(), &[&device(PHONE)]);
-        let name = |id| roster::name_of(&ring, &chain.roster().member(id).unwrap().device);
+        let name = |id| change::name_of(&ring, &chain.roster().member(id).unwrap().device);
         assert_eq!(name(device(PHONE).device_id()).as_deref(), Some("phone"));
         assert_eq!(name(device(LAPTOP).device_id()).as_deref(), Some("laptop"));
         advance(&clock, &mut chain);
     }
     let stranger = KeyRing::open(chain.records(), &[&device(STRANGER)]);
     let phone = chain.roster().member(device(PHONE).device_id()).unwrap();
-    assert_eq!(roster::name_of(&stranger, &phone.device), None);
+    assert_eq!(change::name_of(&stranger, &phone.device), None);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn without_the_current_key_no_owner_record_is_built() {
         let roster = chain.roster();
         let inviting = Change::inviting(roster, &invite(), Scope::ReadWrite, EXPIRY_MS);
         for change in [Change::next_epoch(roster), inviting] {
-            assert!(roster::owner_record(&clock, &owner(), roster, &[&ring], &change).is_err());
+            assert!(change::owner_record(&clock, &owner(), roster, &[&ring], &change).is_err());
         }
     }
 }

@@ -136,8 +136,8 @@ fn a_server_that_is_filled_again_is_synced_with_once_its_log_has_everything() {
     rig.closed(None, 0);
     rig.now_ms = rig.wake_ms();
     rig.handle(Event::Tick);
-    assert_eq!(effects(&rig.closed(Some(Code::ProofInvalid), 0)), ["carry"]);
-    assert_eq!(effects(&rig.handle(Event::Carried(Ok(true)))), ["connect"]);
+    assert_eq!(effects(&rig.closed(Some(Code::ProofInvalid), 0)), ["republish"]);
+    assert_eq!(effects(&rig.handle(Event::Republished(Ok(true)))), ["connect"]);
     assert_eq!(effects(&rig.greet(new.welcome(rig.cursor()))), ["disconnect", "connect"]);
     rig.greet(new.welcome(0));
     assert!(!rig.machine.view().synced, "nothing was read");

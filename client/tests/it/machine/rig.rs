@@ -145,7 +145,7 @@ pub fn effects(step: &Step) -> Vec<&'static str> {
         Effect::Seal(_) => "seal",
         Effect::Merge => "merge",
         Effect::ProposeLog { .. } => "propose log",
-        Effect::Carry { .. } => "carry",
+        Effect::Republish { .. } => "republish",
         Effect::Post(_) => "post",
         Effect::Rejoin => "rejoin",
         Effect::AdvanceEpoch => "advance epoch",

@@ -74,12 +74,12 @@ fn a_record_refused_for_want_of_one_that_is_carried_is_posted_once_that_is_there
     let mut log = TestLog::with(&team, 1, 1);
     let mut rig = Rig::new(loaded(&team, 0, log.id));
     rig.start(&log);
-    assert_eq!(effects(&rig.read(&log)), ["carry"]);
+    assert_eq!(effects(&rig.read(&log)), ["republish"]);
     let carried = team.last_record();
     team.invite(Scope::Read);
     assert_eq!(effects(&rig.handle(Event::Proposed(team.last_record()))), ["post"]);
     rig.handle(Event::Posted(Err(Code::RosterMoved)));
-    rig.handle(Event::Carried(Ok(true)));
+    rig.handle(Event::Republished(Ok(true)));
     log.record(&carried);
     let step = rig.read(&log);
     let [Effect::Post(posted)] = &step.effects[..] else { panic!("{step:?}") };
@@ -127,12 +127,12 @@ fn records_the_log_lacks_are_carried_and_nothing_is_appended_before() {
     let mut rig = Rig::new(loaded(&team, 0, log.id));
     assert_eq!(effects(&rig.start(&log)), [""; 0]);
     let step = rig.read(&log);
-    let [Effect::Carry { records }] = &step.effects[..] else { panic!("{step:?}") };
+    let [Effect::Republish { records }] = &step.effects[..] else { panic!("{step:?}") };
     assert_eq!(records, &team.chain.records()[1..]);
     assert!(is_idle(&rig.handle(Event::Edited)));
     team.chain.records()[1..].iter().for_each(|record| log.record(record));
     assert_eq!(effects(&rig.read(&log)), [""; 0]);
-    assert_eq!(effects(&rig.handle(Event::Carried(Ok(true)))), ["seal"]);
+    assert_eq!(effects(&rig.handle(Event::Republished(Ok(true)))), ["seal"]);
     assert!(!rig.machine.view().forked);
 }
 
@@ -144,9 +144,9 @@ fn a_server_that_takes_no_record_is_read_again() {
         let mut rig = Rig::new(loaded(&team, 0, log.id));
         rig.start(&log);
         rig.read(&log);
-        assert_eq!(effects(&rig.handle(Event::Carried(carried))), ["disconnect"]);
+        assert_eq!(effects(&rig.handle(Event::Republished(carried))), ["disconnect"]);
         rig.reconnect(&log);
-        assert_eq!(effects(&rig.read(&log)), ["carry"]);
+        assert_eq!(effects(&rig.read(&log)), ["republish"]);
     }
 }
 
@@ -303,25 +303,29 @@ fn a_device_the_server_forgot_takes_its_place_again_while_it_has_its_invite() {
     let mut rig = Rig::new(loaded(&team, joiner, LogId([1; 16])));
     rig.handle(Event::Start);
     rig.closed(Some(Code::ProofInvalid), 0);
-    assert_eq!(effects(&rig.handle(Event::Carried(Ok(false)))), ["connect"], "another may have carried ours");
+    assert_eq!(effects(&rig.handle(Event::Republished(Ok(false)))), ["connect"], "another may have carried ours");
     for _ in 0..2 {
-        assert_eq!(effects(&rig.closed(Some(Code::ProofInvalid), 0)), ["carry"]);
-        assert_eq!(effects(&rig.handle(Event::Carried(Ok(false)))), ["rejoin"], "others stand in the place of ours");
-        let step = rig.handle(Event::Carried(Ok(false)));
+        assert_eq!(effects(&rig.closed(Some(Code::ProofInvalid), 0)), ["republish"]);
+        assert_eq!(
+            effects(&rig.handle(Event::Republished(Ok(false)))),
+            ["rejoin"],
+            "others stand in the place of ours"
+        );
+        let step = rig.handle(Event::Republished(Ok(false)));
         assert_eq!((effects(&step), step.notices.contains(&Notice::NotAllowed)), (vec![], true), "it is used up");
         rig.now_ms = rig.wake_ms();
         assert_eq!(effects(&rig.handle(Event::Tick)), ["connect"]);
     }
     rig.closed(Some(Code::ProofInvalid), 0);
-    rig.handle(Event::Carried(Ok(false)));
-    assert_eq!(effects(&rig.handle(Event::Carried(Ok(true)))), ["connect"]);
+    rig.handle(Event::Republished(Ok(false)));
+    assert_eq!(effects(&rig.handle(Event::Republished(Ok(true)))), ["connect"]);
 
     team.advance();
     let mut rig = Rig::new(loaded(&team, joiner, LogId([1; 16])));
     rig.handle(Event::Start);
     rig.closed(Some(Code::ProofInvalid), 0);
-    rig.handle(Event::Carried(Ok(false)));
+    rig.handle(Event::Republished(Ok(false)));
     rig.closed(Some(Code::ProofInvalid), 0);
-    let step = rig.handle(Event::Carried(Ok(false)));
+    let step = rig.handle(Event::Republished(Ok(false)));
     assert!(step.notices.contains(&Notice::NotAllowed), "the owner knows it, and lists it again");
 }

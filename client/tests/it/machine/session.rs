@@ -240,16 +240,16 @@ fn a_device_that_is_kept_out_first_brings_the_records_the_server_may_have_lost()
         let mut rig = Rig::new(loaded(&team, 0, log.id));
         rig.handle(Event::Start);
         let step = rig.closed(Some(code), 0);
-        let [Effect::Carry { records }] = &step.effects[..] else { panic!("{step:?}") };
+        let [Effect::Republish { records }] = &step.effects[..] else { panic!("{step:?}") };
         assert_eq!(records, team.chain.records());
         assert_eq!(verdict(&rig), (true, None), "an open question is no verdict");
-        assert_eq!(effects(&rig.handle(Event::Carried(Ok(true)))), ["connect"]);
+        assert_eq!(effects(&rig.handle(Event::Republished(Ok(true)))), ["connect"]);
         rig.closed(Some(code), 0);
-        let step = rig.handle(Event::Carried(Ok(false)));
+        let step = rig.handle(Event::Republished(Ok(false)));
         assert_eq!((effects(&step), step.notices), (vec!["connect"], vec![]), "another device was first, perhaps");
         assert_eq!(verdict(&rig), (true, None));
         rig.closed(Some(code), 0);
-        let step = rig.handle(Event::Carried(Ok(false)));
+        let step = rig.handle(Event::Republished(Ok(false)));
         assert_eq!(step.notices, [Notice::NotAllowed], "it had lost nothing: we are out");
         assert_eq!(verdict(&rig), (false, Some(Code::NotAllowed)));
         assert_eq!(rig.wake_ms(), rig.now_ms + BACKOFF_MAX_MS);
@@ -259,7 +259,7 @@ fn a_device_that_is_kept_out_first_brings_the_records_the_server_may_have_lost()
         rig.handle(Event::Tick);
         rig.closed(Some(code), 0);
         assert_eq!(verdict(&rig), (true, Some(Code::NotAllowed)), "its last answer stands until then");
-        rig.handle(Event::Carried(Ok(true)));
+        rig.handle(Event::Republished(Ok(true)));
         rig.greet(log.welcome(0));
         assert_eq!(verdict(&rig), (false, None));
     }
@@ -274,9 +274,9 @@ fn a_question_that_is_not_answered_is_no_verdict() {
         rig.hear(ServerMessage::Drain { retry_after_ms: 0 });
         rig.now_ms = rig.wake_ms();
         rig.handle(Event::Tick);
-        assert_eq!(effects(&rig.closed(Some(code), 0)), ["carry"], "the server starts");
+        assert_eq!(effects(&rig.closed(Some(code), 0)), ["republish"], "the server starts");
         assert_eq!(verdict(&rig), (true, None));
-        let step = rig.handle(Event::Carried(Err(Code::RetryLater)));
+        let step = rig.handle(Event::Republished(Err(Code::RetryLater)));
         assert!(step.notices.is_empty(), "{step:?}");
         assert_eq!(verdict(&rig), (false, None));
         rig.reconnect(&log);
@@ -291,7 +291,7 @@ fn a_server_that_does_not_take_the_workspace_is_told_with_its_reason() {
         let mut rig = Rig::new(loaded(&team, 0, LogId([1; 16])));
         rig.handle(Event::Start);
         rig.closed(Some(Code::NotFound), 0);
-        let step = rig.handle(Event::Carried(Err(code)));
+        let step = rig.handle(Event::Republished(Err(code)));
         assert_eq!(step.notices.contains(&Notice::Purged), code == Code::WorkspaceGone);
         assert_eq!(verdict(&rig), (false, Some(code)));
         rig.now_ms = rig.wake_ms();
@@ -320,7 +320,7 @@ fn no_new_try_while_records_are_on_their_way() {
     assert_eq!(rig.machine.wake_at_ms(), None);
     rig.now_ms += BACKOFF_MAX_MS;
     assert!(is_idle(&rig.handle(Event::Tick)));
-    rig.handle(Event::Carried(Err(Code::RetryLater)));
+    rig.handle(Event::Republished(Err(Code::RetryLater)));
     assert!(rig.wake_ms() <= rig.now_ms);
     assert_eq!(effects(&rig.handle(Event::Tick)), ["connect"]);
 }

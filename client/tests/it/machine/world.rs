@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use roost::clock::Clock;
 use roost::keys::link::Invite;
 use roost::keys::ring::KeyRing;
-use roost::keys::roster::Change;
-use roost::keys::{EpochKey, KeyPair, Seed, roster, seal};
+use roost::keys::{EpochKey, KeyPair, Seed, seal};
+use roost::members::change::{self, Change};
 use roost::sync::{Chain, fork};
 use roost_shared::hash::Hash;
 use roost_shared::plaintext::{Compression, Head};
@@ -88,7 +88,7 @@ impl Team {
         let (owner, device) = (KeyPair::owner(&owner_seed), KeyPair::device(&seed));
         let workspace = owner.workspace_id();
         let key = EpochKey::new(workspace, 1, clock.draw());
-        let genesis = roster::genesis(&*clock, &owner, &key, &device, "device 0").unwrap();
+        let genesis = change::genesis(&*clock, &owner, &key, &device, "device 0").unwrap();
         let chain = Chain::verify(workspace, vec![genesis]).unwrap();
         Self { clock, owner_seed, seeds: vec![seed], chain }
     }
@@ -144,7 +144,7 @@ impl Team {
         let device = KeyPair::device(&seed);
         let ring = self.ring();
         let key = ring.get(self.epoch()).unwrap();
-        let record = roster::replace(&*self.clock, &invite.keys(), self.chain.roster(), key, &device, "joiner");
+        let record = change::replace(&*self.clock, &invite.keys(), self.chain.roster(), key, &device, "joiner");
         self.chain.push(record).unwrap();
         self.seeds.push(seed);
         self.seeds.len() - 1
@@ -158,7 +158,7 @@ impl Team {
     /// The owner's next record.
     pub fn owner_record(&mut self, change: &Change) {
         let (owner, ring) = (self.owner(), self.ring());
-        let record = roster::owner_record(&*self.clock, &owner, self.chain.roster(), &[&ring], change);
+        let record = change::owner_record(&*self.clock, &owner, self.chain.roster(), &[&ring], change);
         self.chain.push(record.unwrap()).unwrap();
     }
 

@@ -1,6 +1,5 @@
 //! A replica, and a server small enough to read.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use roost::DocumentId;
@@ -92,55 +91,60 @@ impl Bench {
     /// All work that needs no server.
     pub fn settle(&mut self) {
         while self.replica.has_work() {
-            assert!(self.replica.work().unwrap().is_empty(), "nothing is said without a socket");
+            self.replica.work().unwrap();
+            let said = self.replica.take_outputs();
+            assert!(said.is_empty(), "without a socket nothing is said: {said:?}");
         }
     }
 
     /// Reads the log into the inbox, and merges nothing.
     pub fn take(&mut self, log: &mut TestLog) {
         self.replica.handle(Event::Pause).unwrap();
-        let mut outputs = VecDeque::from(self.replica.handle(Event::Start).unwrap());
-        while let Some(output) = outputs.pop_front() {
-            outputs.extend(self.answer(log, output));
-        }
+        self.replica.handle(Event::Start).unwrap();
+        self.answer_all(log);
     }
 
     /// A new socket; then everything goes to and fro until both are at rest.
     pub fn sync(&mut self, log: &mut TestLog) -> Vec<Notice> {
         self.replica.handle(Event::Pause).unwrap();
-        let mut outputs = VecDeque::from(self.replica.handle(Event::Start).unwrap());
+        self.replica.handle(Event::Start).unwrap();
         loop {
-            if let Some(output) = outputs.pop_front() {
-                outputs.extend(self.answer(log, output));
-            } else if self.replica.has_work() {
-                outputs.extend(self.replica.work().unwrap());
+            self.answer_all(log);
+            if self.replica.has_work() {
+                self.replica.work().unwrap();
             } else if let Some(at_ms) = self.replica.wake_at_ms() {
                 self.clock.pass(at_ms.saturating_sub(self.clock.monotonic_ms()));
-                outputs.extend(self.replica.handle(Event::Tick).unwrap());
+                self.replica.handle(Event::Tick).unwrap();
             } else {
                 return self.replica.take_notices();
             }
         }
     }
 
-    fn hear(&mut self, message: &ServerMessage) -> Vec<Output> {
-        self.replica.message(&message.encode()).unwrap()
+    fn hear(&mut self, message: &ServerMessage) {
+        self.replica.message(&message.encode()).unwrap();
     }
 
-    fn answer(&mut self, log: &mut TestLog, output: Output) -> Vec<Output> {
+    fn answer_all(&mut self, log: &mut TestLog) {
+        let mut outputs = self.replica.take_outputs();
+        while let Some(output) = outputs.pop_front() {
+            self.answer(log, output);
+            outputs.extend(self.replica.take_outputs());
+        }
+    }
+
+    fn answer(&mut self, log: &mut TestLog, output: Output) {
         match output {
             Output::Connect => {
-                let mut outputs = self.replica.handle(Event::Opened).unwrap();
-                outputs.extend(self.hear(&ServerMessage::Challenge { nonce: [5; 32] }));
-                outputs
+                self.replica.handle(Event::Opened).unwrap();
+                self.hear(&ServerMessage::Challenge { nonce: [5; 32] });
             }
             Output::Hello(hello) => {
-                let mut outputs = self.hear(&ServerMessage::Welcome(log.welcome(hello.cursor)));
+                self.hear(&ServerMessage::Welcome(log.welcome(hello.cursor)));
                 // Four of the largest fit a message.
                 for items in log.page(hello.cursor).chunks(4) {
-                    outputs.extend(self.hear(&entries(items.to_vec())));
+                    self.hear(&entries(items.to_vec()));
                 }
-                outputs
             }
             Output::Send(ClientMessage::Append(append)) => {
                 if let Some(meanwhile) = append.if_tail.and_then(|_| self.meanwhile.take()) {
@@ -148,22 +152,22 @@ impl Bench {
                 }
                 if append.if_tail.is_some_and(|tail| tail != log.tail()) {
                     let (id, code) = (append.id, Code::TailMoved);
-                    let mut outputs = self.hear(&ServerMessage::Refused { id, code, retry_after_ms: 0 });
+                    self.hear(&ServerMessage::Refused { id, code, retry_after_ms: 0 });
                     let cursor = self.replica.machine().log().cursor().0;
-                    outputs.extend(self.hear(&entries(log.page(cursor))));
-                    return outputs;
+                    self.hear(&entries(log.page(cursor)));
+                    return;
                 }
                 if let Some(seqs) = append.envelopes.iter().map(|bytes| log.find(bytes)).collect::<Option<Vec<u64>>>() {
-                    return self.hear(&ServerMessage::Appended { id: append.id, seqs }); // it has them
+                    self.hear(&ServerMessage::Appended { id: append.id, seqs }); // it has them
+                    return;
                 }
                 let seqs: Vec<u64> = append.envelopes.into_iter().map(|bytes| log.push_bytes(bytes)).collect();
                 let leaves = seqs.iter().map(|seq| log.leaf(*seq));
                 let items: Vec<Item> = leaves.chain([log.tail_item()]).collect();
-                let mut outputs = self.hear(&entries(items));
-                outputs.extend(self.hear(&ServerMessage::Appended { id: append.id, seqs }));
-                outputs
+                self.hear(&entries(items));
+                self.hear(&ServerMessage::Appended { id: append.id, seqs });
             }
-            Output::Disconnect => Vec::new(),
+            Output::Disconnect => {}
             other => panic!("not expected here: {other:?}"),
         }
     }

@@ -1,5 +1,7 @@
 //! What a server could make of what a device shows: hide it, and nothing else.
 
+use std::collections::VecDeque;
+
 use roost::Presence;
 use roost::json::json;
 use roost::keys::{EpochKey, KeyPair, seal};
@@ -18,13 +20,15 @@ fn line(number: u64) -> Presence {
 }
 
 /// Live at a server that passes presence on.
-fn connect(bench: &mut Bench, log: &TestLog) -> Vec<Output> {
+fn connect(bench: &mut Bench, log: &TestLog) -> VecDeque<Output> {
     bench.replica.handle(Event::Pause).unwrap();
     bench.replica.handle(Event::Start).unwrap();
     bench.replica.handle(Event::Opened).unwrap();
     let welcome = Welcome { capabilities: CAPABILITY_PRESENCE, ..log.welcome(log.tail()) };
     bench.replica.message(&ServerMessage::Challenge { nonce: [5; 32] }.encode()).unwrap();
-    bench.replica.message(&ServerMessage::Welcome(welcome).encode()).unwrap()
+    bench.replica.take_outputs();
+    bench.replica.message(&ServerMessage::Welcome(welcome).encode()).unwrap();
+    bench.replica.take_outputs()
 }
 
 /// What is said to be shown.
@@ -59,14 +63,15 @@ fn hear(bench: &mut Bench, team: &Team, n: usize, presence: Vec<u8>) -> Option<P
 fn what_one_shows_the_other_sees() {
     let (team, _, mut one, mut other) = two();
     other.replica.show(Some(line(1))).unwrap();
-    let [bytes] = &said(other.replica.present())[..] else { panic!("it is said") };
+    let [bytes] = &said(other.replica.take_outputs())[..] else { panic!("it is said") };
     assert!(!one.replica.take_looks());
     assert_eq!(hear(&mut one, &team, 1, bytes.clone()), Some(line(1)), "a reader shows what it looks at, too");
     assert!(one.replica.take_looks() && !one.replica.take_looks());
     assert!(!bytes.windows(4).any(|window| window == b"line"), "and the server sees nothing of it");
     other.replica.show(None).unwrap();
     other.clock.pass(1_000);
-    assert_eq!(said(other.replica.handle(Event::Tick).unwrap()), [Vec::<u8>::new()]);
+    other.replica.handle(Event::Tick).unwrap();
+    assert_eq!(said(other.replica.take_outputs()), [Vec::<u8>::new()]);
     assert_eq!(hear(&mut one, &team, 1, Vec::new()), None);
     let too_much = Presence { document: None, state: json!("x".repeat(PRESENCE_STATE_MAX)) };
     assert_eq!(one.replica.show(Some(too_much)).unwrap_err().0, PRESENCE_STATE_MAX + 2);
@@ -76,7 +81,7 @@ fn what_one_shows_the_other_sees() {
 fn a_new_socket_is_told_and_a_server_without_presence_is_not() {
     let (_, log, mut one, _) = two();
     one.replica.show(Some(line(1))).unwrap();
-    assert_eq!(said(one.replica.present()).len(), 1);
+    assert_eq!(said(one.replica.take_outputs()).len(), 1);
     assert_eq!(said(connect(&mut one, &log)).len(), 1);
     one.clock.pass(1_000_000);
     one.replica.handle(Event::Pause).unwrap();
@@ -85,14 +90,15 @@ fn a_new_socket_is_told_and_a_server_without_presence_is_not() {
     one.replica.handle(Event::Opened).unwrap();
     one.replica.message(&ServerMessage::Challenge { nonce: [5; 32] }.encode()).unwrap();
     let welcome = ServerMessage::Welcome(log.welcome(log.tail()));
-    assert!(said(one.replica.message(&welcome.encode()).unwrap()).is_empty());
+    one.replica.message(&welcome.encode()).unwrap();
+    assert!(said(one.replica.take_outputs()).is_empty());
 }
 
 #[test]
 fn nothing_is_made_up() {
     let (team, _, mut one, mut other) = two();
     other.replica.show(Some(line(1))).unwrap();
-    let good = said(other.replica.present()).remove(0);
+    let good = said(other.replica.take_outputs()).remove(0);
     let mut forged: Vec<(&str, Vec<u8>)> = Vec::new();
     for (at, what) in [(8, "another epoch"), (12, "another workspace"), (28, "another device"), (58, "a later counter")]
     {
@@ -133,7 +139,7 @@ fn nothing_is_made_up() {
 fn who_was_sent_away_shows_nothing() {
     let (mut team, mut log, mut one, mut other) = two();
     other.replica.show(Some(line(1))).unwrap();
-    let said = said(other.replica.present()).remove(0);
+    let said = said(other.replica.take_outputs()).remove(0);
     team.change(1, |device| (device.status, device.wrap) = (Status::Revoked, [0; WRAP_LEN]));
     let from = log.tail();
     log.record(&team.last_record());

@@ -31,9 +31,9 @@ fn entries_to_be_merged_are_found_without_a_look_at_those_that_wait() {
     let mut store = in_memory(Durability::Process);
     let seq = |number: u16| Seq::new(number.into()).unwrap();
     let entry = |number| Write::Inbox { seq: seq(number), document: NOTES, bytes: b"entry".to_vec() };
-    store.apply(&(1..=OTHERS).map(entry).collect::<Vec<_>>()).unwrap();
+    store.apply(&(1..=OTHERS).map(entry).collect::<Vec<_>>(), usize::MAX).unwrap();
     store.wait(&(1..=OTHERS).map(|number| (seq(number), None)).collect::<Vec<_>>()).unwrap();
-    store.apply(&[entry(OTHERS + 1)]).unwrap();
+    store.apply(&[entry(OTHERS + 1)], usize::MAX).unwrap();
     tally::take();
     assert!(store.has_inbox().unwrap());
     let found: Vec<Seq> = store.inbox(1_000_000).unwrap().into_iter().map(|row| row.seq).collect();

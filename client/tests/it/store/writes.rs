@@ -75,18 +75,18 @@ fn a_step_is_written_whole_or_not_at_all() {
     for at in 1..=writes().len() {
         let mut failing = writes();
         failing.insert(at, leaf(1)); // the same entry twice
-        assert!(store.apply(&failing).is_err(), "at {at}");
+        assert!(store.apply(&failing, usize::MAX).is_err(), "at {at}");
         assert_eq!(rows(&store), before, "at {at}");
     }
     let mut traces = vec![before];
     for write in writes() {
-        store.apply(std::slice::from_ref(&write)).unwrap();
+        store.apply(std::slice::from_ref(&write), usize::MAX).unwrap();
         let now = rows(&store);
         assert!(traces.last() != Some(&now), "{write:?} leaves no trace: above it proved nothing");
         traces.push(now);
     }
     let mut at_once = busy();
-    at_once.apply(&writes()).unwrap();
+    at_once.apply(&writes(), usize::MAX).unwrap();
     assert_eq!(traces.last(), Some(&rows(&at_once)));
 }
 
@@ -94,7 +94,7 @@ fn a_step_is_written_whole_or_not_at_all() {
 fn what_was_written_is_loaded() {
     let mut store = busy();
     assert_eq!(store.load(7).unwrap().unwrap().pending, Some(fourth_record()));
-    store.apply(&writes()).unwrap();
+    store.apply(&writes(), usize::MAX).unwrap();
     let loaded = store.load(7).unwrap().unwrap();
     assert_eq!((loaded.log.id, &loaded.log.frontier, loaded.seed), (LOG, &frontier(1), 7));
     let author = loaded.log.authors[&device(PHONE).device_id()];
@@ -115,10 +115,10 @@ fn what_was_written_is_loaded() {
 #[test]
 fn authors_count_anew_under_another_log() {
     let mut store = busy();
-    store.apply(&writes()).unwrap();
+    store.apply(&writes(), usize::MAX).unwrap();
     assert!(!store.load(7).unwrap().unwrap().log.authors.is_empty());
     let other = LogId([0x24; 16]);
-    store.apply(&[Write::AuthorsOf(other)]).unwrap();
+    store.apply(&[Write::AuthorsOf(other)], usize::MAX).unwrap();
     let loaded = store.load(7).unwrap().unwrap();
     assert_eq!((loaded.log.id, loaded.log.authors_of), (LOG, other));
     assert!(loaded.log.authors.is_empty());
@@ -127,7 +127,7 @@ fn authors_count_anew_under_another_log() {
 #[test]
 fn the_held_roster_becomes_the_logs() {
     let mut store = busy();
-    store.apply(&[Write::LogRecord(record(0)), Write::LogRecord(record(1)), Write::HoldLogChain]).unwrap();
+    store.apply(&[Write::LogRecord(record(0)), Write::LogRecord(record(1)), Write::HoldLogChain], usize::MAX).unwrap();
     let loaded = store.load(7).unwrap().unwrap();
     assert_eq!(loaded.held.records(), [record(0), record(1)]);
     assert_eq!(loaded.log.chain.records(), [record(0), record(1)]);
@@ -163,21 +163,21 @@ fn a_row_that_was_met_says_what_the_log_has() {
     store.merged(&merged).unwrap();
     // Two parts of one blob; what the blob held is known once the second is in the log.
     store.seal(&[sealed(1, None), sealed(2, Some(version(&[(5, 9), (6, 3), (7, 1)])))]).unwrap();
-    store.apply(&[Write::Met { author_seq: 1 }]).unwrap();
+    store.apply(&[Write::Met { author_seq: 1 }], usize::MAX).unwrap();
     assert_eq!(store.log_vv(NOTES).unwrap(), version(&[(5, 2), (6, 8)]));
-    store.apply(&[Write::Met { author_seq: 2 }]).unwrap();
+    store.apply(&[Write::Met { author_seq: 2 }], usize::MAX).unwrap();
     assert_eq!(store.log_vv(NOTES).unwrap(), version(&[(5, 9), (6, 8), (7, 1)]), "the higher of each");
     assert!(store.load(7).unwrap().unwrap().outbox.is_empty());
 
     let before = rows(&store);
-    store.apply(&[Write::Met { author_seq: 2 }, Write::Met { author_seq: 99 }]).unwrap();
+    store.apply(&[Write::Met { author_seq: 2 }, Write::Met { author_seq: 99 }], usize::MAX).unwrap();
     assert_eq!(rows(&store), before, "met again, or never sealed here");
 }
 
 #[test]
 fn an_outbox_that_is_cleared_says_nothing_of_the_log() {
     let mut store = busy();
-    store.apply(&[Write::ClearOutbox]).unwrap();
+    store.apply(&[Write::ClearOutbox], usize::MAX).unwrap();
     assert!(store.load(7).unwrap().unwrap().outbox.is_empty());
     assert_eq!(store.log_vv(NOTES).unwrap(), VersionVector::default());
 }
@@ -185,8 +185,8 @@ fn an_outbox_that_is_cleared_says_nothing_of_the_log() {
 #[test]
 fn another_log_takes_nothing_of_the_documents() {
     let mut store = busy();
-    store.apply(&writes()).unwrap();
-    store.apply(&[Write::Met { author_seq: 2 }]).unwrap();
+    store.apply(&writes(), usize::MAX).unwrap();
+    store.apply(&[Write::Met { author_seq: 2 }], usize::MAX).unwrap();
     store.seal(&[sealed(3, None)]).unwrap();
     store.not_edited(NOTES).unwrap();
     assert_ne!(store.log_vv(NOTES).unwrap(), VersionVector::default());
@@ -196,7 +196,7 @@ fn another_log_takes_nothing_of_the_documents() {
     }
 
     let other = LogId([0x24; 16]);
-    store.apply(&[Write::NewLog(other)]).unwrap();
+    store.apply(&[Write::NewLog(other)], usize::MAX).unwrap();
     let after = rows(&store);
     for table in ["leaf", "author", "outbox", "inbox"] {
         assert_eq!(after[table], [] as [Vec<Value>; 0], "{table} belonged to the log");
