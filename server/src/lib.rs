@@ -6,6 +6,8 @@
 
 mod accept;
 pub mod access;
+mod app;
+pub mod clock;
 pub mod config;
 pub mod fanout;
 mod http;
@@ -19,57 +21,17 @@ pub mod telemetry;
 
 use std::sync::Arc;
 
-use roost_shared::roster::Status;
-use roost_shared::wire::http::TokenScope;
-use roost_shared::wire::message::Seen;
-use roost_shared::{Code, DeviceId, WorkspaceId};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Access, InFlight, Rates};
-use crate::config::{Admission, Config};
+use crate::access::Rates;
+use crate::app::App;
+use crate::config::Config;
 use crate::fanout::Fanout;
 pub use crate::http::error::ApiError;
 use crate::log::Logs;
 use crate::store::SharedStore;
-use crate::telemetry::now_ms;
-
-/// What every handler and socket holds.
-pub struct App {
-    /// The logs.
-    pub logs: Logs,
-    /// Tokens and proofs.
-    pub access: Access,
-    admission: Admission,
-    in_flight: InFlight,
-    rates: Rates,
-    stop: CancellationToken,
-    sockets: tokio_util::task::TaskTracker,
-}
-
-impl App {
-    /// Whether a device is in the workspace now. A store that cannot answer is no reason to throw it out.
-    async fn is_active(&self, workspace: WorkspaceId, device: DeviceId) -> bool {
-        match self.logs.store.device(workspace, device).await {
-            Ok(device) => device.is_some_and(|device| device.status == Status::Active),
-            Err(_) => true,
-        }
-    }
-
-    /// Keeps how far a device has read.
-    async fn see(&self, workspace: WorkspaceId, seen: Seen) -> Result<(), Code> {
-        let seen = self.access.witness(&self.logs.store, workspace, seen, now_ms()).await?;
-        self.logs.see(workspace, seen).await.map_err(|refusal| refusal.code)
-    }
-
-    /// Checks a fresh token for a socket that is `who`; says when it runs out.
-    fn renew(&self, who: Option<(WorkspaceId, DeviceId)>, token: &str) -> Result<u64, Code> {
-        let claims = self.access.verify(token, now_ms())?;
-        let same = who == Some((claims.ws, claims.sub)) && claims.scope != TokenScope::Join;
-        if same { Ok(claims.exp * 1_000) } else { Err(Code::NotAllowed) }
-    }
-}
 
 /// Serves until `stop` is cancelled, then drains: sockets are told to come back, requests under way are finished, and
 /// the store is closed.

@@ -1,14 +1,14 @@
 //! Writing to and reading from logs: the store, and the wake-ups that follow a write.
 
 use roost_shared::limits::ENVELOPE_MAX;
-use roost_shared::roster::{Record, RecordBody};
+use roost_shared::roster::{Record, RecordBody, Status};
 use roost_shared::tree::{consistency_proof, root};
 use roost_shared::wire::codec::CodecError;
 use roost_shared::wire::http::TreeIs;
 use roost_shared::wire::message::Seen;
-use roost_shared::{Code, Cursor, Envelope, LogId, Seq, WorkspaceId};
+use roost_shared::{Code, Cursor, DeviceId, Envelope, LogId, Seq, WorkspaceId};
 
-use crate::fanout::Fanout;
+use crate::fanout::{Fanout, News};
 use crate::store::{Append, Appended, ChangeLog, Page, Refusal, SharedStore, rules};
 
 /// The logs of this server.
@@ -25,7 +25,7 @@ impl Logs {
     pub async fn append(&self, append: Append) -> Result<Appended, Refusal> {
         let workspace = append.workspace;
         let appended = self.store.append(append).await?;
-        self.fanout.wake(workspace, |wake| wake.tail = wake.tail.max(appended.tail));
+        self.fanout.wake(workspace, News::Appended(appended.tail));
         Ok(appended)
     }
 
@@ -45,25 +45,30 @@ impl Logs {
     pub async fn append_record(&self, workspace: WorkspaceId, record: Record) -> Result<Seq, Refusal> {
         let version = record.version;
         let seq = self.store.append_record(workspace, record).await?;
-        self.fanout.wake(workspace, |wake| {
-            wake.tail = wake.tail.max(seq.cursor());
-            wake.roster = wake.roster.max(version);
-        });
+        self.fanout.wake(workspace, News::Recorded { tail: seq.cursor(), version });
         Ok(seq)
     }
 
     /// Keeps how far a device has read and wakes the others.
     pub async fn see(&self, workspace: WorkspaceId, seen: Seen) -> Result<(), Refusal> {
         if self.store.see(workspace, seen).await? {
-            self.fanout.wake(workspace, |wake| wake.seen += 1);
+            self.fanout.wake(workspace, News::Seen);
         }
         Ok(())
+    }
+
+    /// Whether a device is in the workspace now. A store that cannot answer is no reason to throw it out.
+    pub async fn is_active(&self, workspace: WorkspaceId, device: DeviceId) -> bool {
+        match self.store.device(workspace, device).await {
+            Ok(device) => device.is_some_and(|device| device.status == Status::Active),
+            Err(_) => true,
+        }
     }
 
     /// Gives the log a new id and sends the readers away to resync.
     pub async fn change(&self, change: ChangeLog) -> Result<LogId, Refusal> {
         let log = self.store.change_log(change).await?;
-        self.fanout.wake(change.workspace, |wake| wake.log = Some(log));
+        self.fanout.wake(change.workspace, News::Log(log));
         Ok(log)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Router, middleware};
 
-use crate::App;
+use crate::app::App;
 use crate::http::{entries, extract, health, links, live, roster, session, tokens, workspaces};
 
 /// What a request must show.

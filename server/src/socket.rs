@@ -7,33 +7,22 @@ use axum::body::Bytes;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use roost_shared::limits::{HELLO_TIMEOUT_MS, PRESENCE_PAUSE_MS};
 use roost_shared::wire::error::Close;
-use roost_shared::wire::message::Seen;
 use roost_shared::{Code, DeviceId, WorkspaceId};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::App;
-use crate::access::Admission;
+use crate::app::App;
+use crate::clock::now_ms;
 use crate::fanout::Subscription;
 use crate::line::Valve;
 use crate::session::{Effect, Event, Session};
-use crate::store::{Appended, Page, Refusal};
-use crate::telemetry::now_ms;
 
 /// When a drained device may come back.
 const DRAIN_RETRY_MS: u64 = 1_000;
 
-/// What a spawned piece of work brings back.
-enum Done {
-    Admitted(Result<(Box<Admission>, Subscription), Code>),
-    Appended { id: u64, outcome: Result<Appended, Refusal> },
-    Page(Result<Page, Refusal>),
-    Saw(Result<(), Code>),
-    Seen(Result<Vec<Seen>, Refusal>),
-    Checked(bool),
-    Renewed(Result<u64, Code>),
-}
+/// The answer that a spawned piece of work brings back; with a place among the listeners, where the device is let in.
+type Answer = (Event<'static>, Option<Subscription>);
 
 struct Pump {
     app: Arc<App>,
@@ -46,13 +35,11 @@ struct Pump {
     workspace: WorkspaceId,
     who: Option<(WorkspaceId, DeviceId)>,
     subscription: Option<Subscription>,
-    /// How often what a device shows had changed when this one was told.
-    shown: u64,
     /// The latest this device showed too soon after the one before, and when the others may see it.
     to_show: Option<Vec<u8>>,
     show_at: Instant,
     deadline: Instant,
-    work: JoinSet<Done>,
+    work: JoinSet<Answer>,
 }
 
 /// Serves one socket until it closes or `stop` is cancelled.
@@ -77,7 +64,6 @@ pub async fn serve(
         workspace,
         who: None,
         subscription: None,
-        shown: 0,
         to_show: None,
         show_at: Instant::now(),
         deadline: Instant::now() + Duration::from_millis(HELLO_TIMEOUT_MS),
@@ -106,7 +92,7 @@ impl Pump {
             },
             code = self.valve.overflow(), if self.subscription.is_none() => self.session.handle(Event::Unread(code)),
             Some(done) = self.work.join_next() => match done {
-                Ok(done) => self.done(done),
+                Ok(answer) => self.answered(answer),
                 Err(_) => return Err(Gone),
             },
             wake = woken(&mut self.subscription) => {
@@ -127,36 +113,25 @@ impl Pump {
         self.carry_out(effects).await
     }
 
-    fn done(&mut self, done: Done) -> Vec<Effect> {
-        match done {
-            Done::Admitted(Ok((admission, subscription))) => {
-                self.subscription = Some(subscription);
-                self.valve.widen();
-                self.expire_at(admission.expires_at_ms);
-                let mut effects = self.session.handle(Event::Admitted(Ok(admission)));
-                effects.extend(self.look_at_shown());
-                effects
-            }
-            Done::Admitted(Err(code)) => self.session.handle(Event::Admitted(Err(code))),
-            Done::Appended { id, outcome } => self.session.handle(Event::Appended { id, outcome }),
-            Done::Page(page) => self.session.handle(Event::Page(page)),
-            Done::Saw(saw) => self.session.handle(Event::Saw(saw)),
-            Done::Seen(seen) => self.session.handle(Event::Seen(seen)),
-            Done::Checked(is_in) => self.session.handle(Event::Checked(is_in)),
-            Done::Renewed(renewed) => {
-                if let Ok(expires_at_ms) = renewed {
-                    self.expire_at(expires_at_ms);
-                }
-                self.session.handle(Event::Renewed(renewed))
-            }
+    fn answered(&mut self, (event, subscription): Answer) -> Vec<Effect> {
+        let is_let_in = subscription.is_some();
+        if is_let_in {
+            self.subscription = subscription;
+            self.valve.widen();
         }
+        if let Some(expires_at_ms) = event.expires_at_ms() {
+            self.deadline = Instant::now() + Duration::from_millis(expires_at_ms.saturating_sub(now_ms()));
+        }
+        let mut effects = self.session.handle(event);
+        if is_let_in {
+            effects.extend(self.look_at_shown());
+        }
+        effects
     }
 
     fn look_at_shown(&mut self) -> Vec<Effect> {
-        let news = self.subscription.as_ref().and_then(|subscription| subscription.shown(self.shown));
-        let Some((version, shown)) = news else { return Vec::new() };
-        self.shown = version;
-        self.session.handle(Event::Shown(shown))
+        let shown = self.subscription.as_ref().and_then(Subscription::shown);
+        shown.map_or_else(Vec::new, |shown| self.session.handle(Event::Shown(shown)))
     }
 
     /// Has the others see what this device showed last.
@@ -165,10 +140,6 @@ impl Pump {
             subscription.show(&presence);
             self.show_at = Instant::now() + Duration::from_millis(PRESENCE_PAUSE_MS);
         }
-    }
-
-    fn expire_at(&mut self, expires_at_ms: u64) {
-        self.deadline = Instant::now() + Duration::from_millis(expires_at_ms.saturating_sub(now_ms()));
     }
 
     async fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), Gone> {
@@ -189,20 +160,21 @@ impl Pump {
                     let is_same = hello.workspace == self.workspace;
                     self.work.spawn(async move {
                         if !is_same {
-                            return Done::Admitted(Err(Code::WrongWorkspace));
+                            return (Event::Admitted(Err(Code::WrongWorkspace)), None);
                         }
                         // Subscribed before the look: a write in between wakes this socket.
                         let subscription = app.logs.fanout.subscribe(hello.workspace, hello.device);
                         let admitted = app.access.admit(&app.logs.store, &hello, &nonce, now_ms()).await;
-                        Done::Admitted(admitted.and_then(|admission| Ok((Box::new(admission), subscription?))))
+                        match admitted.and_then(|admission| Ok((admission, subscription?))) {
+                            Ok((admission, subscription)) => {
+                                (Event::Admitted(Ok(Box::new(admission))), Some(subscription))
+                            }
+                            Err(code) => (Event::Admitted(Err(code)), None),
+                        }
                     });
                 }
                 Effect::Append { id, append } => {
-                    self.work.spawn(async move { Done::Appended { id, outcome: app.logs.append(append).await } });
-                }
-                Effect::Read { after, max_bytes } => {
-                    let Some((workspace, _)) = self.who else { return Err(Gone) };
-                    self.work.spawn(async move { Done::Page(app.logs.read(workspace, after, max_bytes).await) });
+                    self.ask(async move { Event::Appended { id, outcome: app.logs.append(append).await } });
                 }
                 Effect::Show(presence) => {
                     self.to_show = Some(presence);
@@ -210,25 +182,33 @@ impl Pump {
                         self.show();
                     }
                 }
+                Effect::Renew(token) => {
+                    let who = self.who;
+                    self.ask(async move { Event::Renewed(app.access.renew(who, &token, now_ms())) });
+                }
+                Effect::Read { after, max_bytes } => {
+                    let Some((workspace, _)) = self.who else { return Err(Gone) };
+                    self.ask(async move { Event::Page(app.logs.read(workspace, after, max_bytes).await) });
+                }
                 Effect::See(seen) => {
                     let Some((workspace, _)) = self.who else { return Err(Gone) };
-                    self.work.spawn(async move { Done::Saw(app.see(workspace, seen).await) });
+                    self.ask(async move { Event::Saw(app.see(workspace, seen).await) });
                 }
                 Effect::ReadSeen => {
                     let Some((workspace, _)) = self.who else { return Err(Gone) };
-                    self.work.spawn(async move { Done::Seen(app.logs.store.seen(workspace).await) });
+                    self.ask(async move { Event::Seen(app.logs.store.seen(workspace).await) });
                 }
                 Effect::Check => {
                     let Some((workspace, device)) = self.who else { return Err(Gone) };
-                    self.work.spawn(async move { Done::Checked(app.is_active(workspace, device).await) });
-                }
-                Effect::Renew(token) => {
-                    let who = self.who;
-                    self.work.spawn(async move { Done::Renewed(app.renew(who, &token)) });
+                    self.ask(async move { Event::Checked(app.logs.is_active(workspace, device).await) });
                 }
             }
         }
         Ok(())
+    }
+
+    fn ask(&mut self, work: impl Future<Output = Event<'static>> + Send + 'static) {
+        self.work.spawn(async move { (work.await, None) });
     }
 
     async fn close(&mut self, close: Close) {

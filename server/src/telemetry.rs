@@ -1,20 +1,12 @@
-//! Logs and the server's clock.
+//! The server's own logs.
 
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use roost_shared::Plain;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
-
-/// Milliseconds since 1970.
-#[expect(clippy::disallowed_methods, reason = "this is the server's one reader of OS time")]
-pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// Structured logs on stderr; `ROOST_LOG` filters them (`level` unless set).
 pub fn start_logs(level: &str) {

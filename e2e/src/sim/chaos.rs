@@ -2,6 +2,7 @@
 
 use roost::driver::courier::Courier;
 use roost::sync::Event;
+use roost_server::fanout::board::Board;
 use roost_server::store::Store as _;
 use roost_server::store::memory::MemoryStore;
 
@@ -133,6 +134,7 @@ impl World {
                 self.server_is_up = false;
                 self.store.crash();
                 self.reset_all();
+                self.board = Board::default(); // of the process that is to come
                 let back = self.random.between(200, 5_000);
                 self.after(back, Happening::Fault(Fault::StartServer));
             }

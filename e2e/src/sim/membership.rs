@@ -11,6 +11,7 @@ use roost::members::join::{Joiner, Place};
 use roost::replica::{MembershipError, Replica};
 use roost::store::Identity;
 use roost::sync::Chain;
+use roost_server::fanout::News;
 use roost_server::store::{Redeem, Store as _};
 use roost_shared::roster::Status;
 use roost_shared::{Code, DeviceId, LogId};
@@ -115,9 +116,10 @@ impl World {
     }
 
     pub fn post(&mut self, record: roost_shared::roster::Record) -> Result<(), roost_server::store::Refusal> {
-        wait(self.store.append_record(self.workspace, record))?;
+        let version = record.version;
+        let tail = wait(self.store.append_record(self.workspace, record))?.cursor();
         self.note_revocations();
-        self.wake_all();
+        self.wake(News::Recorded { tail, version });
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use roost::keys::link::Invite;
 use roost::members::join::Joiner;
 use roost::members::republish::{Next, Republish};
 use roost::sync::{Event, Notice};
+use roost_server::fanout::News;
 use roost_server::store::{ChangeLog, Refusal, Store as _};
 use roost_shared::roster::Record;
 use roost_shared::wire::http::{AskSession, Base64, TokenIs};
@@ -212,8 +213,8 @@ impl World {
                     now_ms,
                 };
                 let granted = wait(self.store.change_log(change));
-                if granted.is_ok() {
-                    self.wake_all();
+                if let Ok(log) = granted {
+                    self.wake(News::Log(log));
                 }
                 Answer::LogGranted(granted.map_err(code))
             }

@@ -19,6 +19,10 @@ pub enum Plant {
     RepairOneByOne,
     /// A reader that was busy is not woken again.
     LostWake,
+    /// The server looks at the log before it subscribes to its wake-ups.
+    LookBeforeSubscribe,
+    /// The server keeps what a device shows after the device's last socket closed.
+    DeadPresence,
     /// A device's commit returns before it is durable.
     CommitNotDurable,
     /// Two devices redeem one link.
@@ -49,7 +53,7 @@ pub enum Plant {
 
 impl Plant {
     /// Those of the server and of the SDK.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::AckBeforeCommit,
         Self::CursorAheadOfBytes,
         Self::ResendUnderNewNumber,
@@ -58,6 +62,8 @@ impl Plant {
         Self::ReusedPeer,
         Self::RepairOneByOne,
         Self::LostWake,
+        Self::LookBeforeSubscribe,
+        Self::DeadPresence,
         Self::CommitNotDurable,
         Self::RedeemTwice,
         Self::NoAuthorOrder,

@@ -1,12 +1,12 @@
 //! The server's side: the real session, with the store's answers a little later.
 
-use roost_server::access::Admission;
-use roost_server::fanout::{Shown, Wake};
+use roost_server::fanout::News;
+use roost_server::fanout::board::Listener;
 use roost_server::session::{Effect, Event, Session};
-use roost_server::store::{Appended, Page, Refusal, Store as _};
+use roost_server::store::Store as _;
+use roost_shared::DeviceId;
 use roost_shared::roster::Status;
-use roost_shared::wire::message::{Seen, ServerMessage};
-use roost_shared::{Code, DeviceId, LogId};
+use roost_shared::wire::message::ServerMessage;
 
 use super::plant::Plant;
 use super::world::{Happening, World, wait};
@@ -21,22 +21,11 @@ pub struct Conversation {
     session: Session,
     nonce: [u8; 32],
     who: Option<DeviceId>,
-    is_subscribed: bool,
+    listener: Option<Listener>,
     is_woken: bool,
-    log: Option<LogId>,
     /// Bytes keep their order.
     pub to_server_at: u64,
     to_device_at: u64,
-}
-
-/// What a session asked for brings back.
-pub enum Done {
-    Admitted(Result<Box<Admission>, Code>),
-    Appended { id: u64, outcome: Result<Appended, Refusal> },
-    Page(Result<Page, Refusal>),
-    Saw(Result<(), Code>),
-    Seen(Result<Vec<Seen>, Refusal>),
-    Checked(bool),
 }
 
 impl Conversation {
@@ -48,9 +37,8 @@ impl Conversation {
             session,
             nonce: [0; 32],
             who: None,
-            is_subscribed: false,
+            listener: None,
             is_woken: false,
-            log: None,
             to_server_at: now,
             to_device_at: now,
         }
@@ -93,7 +81,9 @@ impl World {
                         && let Some(held) = self.conversations.get_mut(&conversation)
                     {
                         held.who = Some(hello.device);
-                        held.is_subscribed = true; // before the look, as the server does it
+                        if self.plant != Some(Plant::LookBeforeSubscribe) {
+                            self.subscribe(conversation); // before the look, as the server does it
+                        }
                     }
                     let delay = self.random.between(0, 20);
                     self.after(delay, Happening::Perform { conversation, effect: Box::new(effect) });
@@ -120,19 +110,19 @@ impl World {
     /// The store does it now; the answer is on its way, and the socket may be gone by then.
     pub fn perform(&mut self, conversation: u64, effect: Effect) {
         let now_ms = self.now();
-        let done = match effect {
+        let event = match effect {
             Effect::Append { id, append } => {
                 // Detached: it goes on if the socket goes.
                 let outcome = wait(self.store.append(append));
                 let device = self.conversations.get(&conversation).map(|held| held.device);
                 self.note(|| format!("append of device {device:?}: {outcome:?}"));
-                if outcome.is_ok() {
-                    self.wake_all();
+                if let Ok(appended) = &outcome {
+                    self.wake(News::Appended(appended.tail));
                 }
                 if !self.is_healing && self.random.one_in(10) {
                     return self.reset(conversation); // after the commit, before the reply
                 }
-                Done::Appended { id, outcome }
+                Event::Appended { id, outcome }
             }
             Effect::Admit(hello) => {
                 let Some(held) = self.conversations.get(&conversation) else { return };
@@ -147,42 +137,46 @@ impl World {
                 if let (Ok(admission), false) = (&admitted, never_ends) {
                     self.at(admission.expires_at_ms.max(now_ms), Happening::TokenEnds { conversation });
                 }
-                if let (Ok(admission), Some(held)) = (&admitted, self.conversations.get_mut(&conversation)) {
-                    held.log = Some(admission.workspace.log());
-                }
-                Done::Admitted(admitted.map(Box::new))
+                Event::Admitted(admitted.map(Box::new))
             }
             Effect::Read { after, max_bytes } => {
                 // Small pages, so that there are many.
                 let max_bytes = max_bytes.min(4 * 1024);
-                Done::Page(wait(self.store.read(self.workspace, after, max_bytes)))
+                Event::Page(wait(self.store.read(self.workspace, after, max_bytes)))
             }
             Effect::See(seen) => {
                 let witnessed = wait(self.access.witness(&self.shared, self.workspace, seen, now_ms));
                 let saw = witnessed.and_then(|seen| {
                     let is_news = wait(self.store.see(self.workspace, seen)).map_err(|refusal| refusal.code)?;
-                    self.seen += u64::from(is_news);
+                    if is_news {
+                        self.wake(News::Seen);
+                    }
                     Ok(())
                 });
-                self.wake_all();
-                Done::Saw(saw)
+                Event::Saw(saw)
             }
             Effect::Show(presence) => {
-                let Some(device) = self.conversations.get(&conversation).and_then(|held| held.who) else { return };
-                self.show(device, presence);
+                let Some(listener) = self.conversations.get(&conversation).and_then(|held| held.listener) else {
+                    return;
+                };
+                if self.board.show(listener, &presence, now_ms) {
+                    self.ring();
+                }
                 return;
             }
-            Effect::ReadSeen => Done::Seen(wait(self.store.seen(self.workspace))),
+            Effect::ReadSeen => Event::Seen(wait(self.store.seen(self.workspace))),
             Effect::Check => {
                 let Some(device) = self.conversations.get(&conversation).and_then(|held| held.who) else { return };
                 let found = wait(self.store.device(self.workspace, device)).ok().flatten();
                 let is_in = found.is_some_and(|device| device.status == Status::Active);
-                Done::Checked(is_in || self.plant == Some(Plant::RevokedStaysIn))
+                Event::Checked(is_in || self.plant == Some(Plant::RevokedStaysIn))
             }
             Effect::Renew(_) | Effect::Send(_) | Effect::Close(_) => return,
         };
-        let delay = self.random.between(0, 20);
-        self.after(delay, Happening::Done { conversation, done: Box::new(done) });
+        // A wake is lost only where something is written meanwhile: the planted server is slow, too.
+        let slowest = if self.plant == Some(Plant::LookBeforeSubscribe) { 3_000 } else { 20 };
+        let delay = self.random.between(0, slowest);
+        self.after(delay, Happening::Answered { conversation, event: Box::new(event) });
     }
 
     pub fn token_ends(&mut self, conversation: u64) {
@@ -191,24 +185,35 @@ impl World {
         }
     }
 
-    pub fn done(&mut self, conversation: u64, done: Done) {
-        let event = match done {
-            Done::Admitted(admitted) => Event::Admitted(admitted),
-            Done::Appended { id, outcome } => Event::Appended { id, outcome },
-            Done::Page(page) => Event::Page(page),
-            Done::Saw(saw) => Event::Saw(saw),
-            Done::Seen(seen) => Event::Seen(seen),
-            Done::Checked(is_in) => Event::Checked(is_in),
-        };
+    /// The answer to what a session asked for.
+    pub fn answer_session(&mut self, conversation: u64, event: Event<'static>) {
+        if self.plant == Some(Plant::LookBeforeSubscribe) && matches!(event, Event::Admitted(Ok(_))) {
+            self.subscribe(conversation);
+        }
         self.handle(conversation, event);
+        self.tell_shown(conversation);
     }
 
-    /// Level-triggered: a conversation is told once how things stand, however often it is woken.
-    pub fn wake_all(&mut self) {
+    fn subscribe(&mut self, conversation: u64) {
+        let Some(held) = self.conversations.get_mut(&conversation) else { return };
+        if let (Some(device), None) = (held.who, held.listener) {
+            held.listener = self.board.subscribe(self.workspace, device).ok();
+        }
+    }
+
+    /// Something is durable: the board notes it, and the bell rings.
+    pub fn wake(&mut self, news: News) {
+        if self.board.note(self.workspace, news) {
+            self.ring();
+        }
+    }
+
+    /// Level-triggered: a conversation is told once how things stand, however often the bell rings.
+    fn ring(&mut self) {
         let waiting: Vec<u64> = self
             .conversations
             .iter()
-            .filter(|(_, held)| held.is_subscribed && !held.is_woken)
+            .filter(|(_, held)| held.listener.is_some() && !held.is_woken)
             .map(|(n, _)| *n)
             .collect();
         for conversation in waiting {
@@ -224,37 +229,33 @@ impl World {
     }
 
     pub fn woken(&mut self, conversation: u64) {
-        let Ok(Some(workspace)) = wait(self.store.workspace(self.workspace)) else { return };
         let Some(held) = self.conversations.get_mut(&conversation) else { return };
         held.is_woken = false;
-        let wake = Wake {
-            tail: workspace.tail(),
-            roster: workspace.roster.version(),
-            seen: self.seen,
-            shown: self.shown_count,
-            log: held.log.map(|_| workspace.log()),
-        };
-        self.handle(conversation, Event::Woken(wake));
-        let shown = self.shown.iter().map(|(device, shown)| (*device, shown.clone())).collect();
-        self.handle(conversation, Event::Shown(shown));
+        if let Some(wake) = held.listener.and_then(|listener| self.board.wake(listener)) {
+            self.handle(conversation, Event::Woken(wake));
+        }
+        self.tell_shown(conversation);
     }
 
-    /// What the real server's fan-out does.
-    fn show(&mut self, device: DeviceId, presence: Vec<u8>) {
-        self.shown_count += 1;
-        self.shown.remove(&device);
-        if !presence.is_empty() {
-            self.shown.insert(device, Shown { version: self.shown_count, presence: presence.into() });
+    fn tell_shown(&mut self, conversation: u64) {
+        let now_ms = self.now();
+        let listener = self.conversations.get(&conversation).and_then(|held| held.listener);
+        let Some(shown) = listener.and_then(|listener| self.board.shown(listener, now_ms)) else { return };
+        for (device, _) in &shown {
+            if !self.conversations.values().any(|held| held.who == Some(*device)) {
+                self.verdict(format!("the server shows what {device:?} does, whose sockets are closed"));
+            }
         }
-        self.wake_all();
+        self.handle(conversation, Event::Shown(shown));
     }
 
     /// A conversation is over.
     pub fn ended(&mut self, conversation: u64) -> Option<Conversation> {
         let held = self.conversations.remove(&conversation)?;
-        let who = held.who;
-        if let Some(device) = who.filter(|_| !self.conversations.values().any(|other| other.who == who)) {
-            self.show(device, Vec::new());
+        let now_ms = self.now();
+        let listener = held.listener.filter(|_| self.plant != Some(Plant::DeadPresence));
+        if listener.is_some_and(|listener| self.board.leave(listener, now_ms)) {
+            self.ring();
         }
         Some(held)
     }

@@ -13,11 +13,11 @@ use roost::members::change::genesis;
 use roost::store::{Durability, Identity, Store as LocalStore};
 use roost::sync::Event;
 use roost_server::access::Access;
-use roost_server::fanout::Shown;
+use roost_server::fanout::board::Board;
 use roost_server::store::SharedStore;
 use roost_server::store::memory::MemoryStore;
 use roost_shared::wire::http::TokenIs;
-use roost_shared::{Code, DeviceId, LogId, WorkspaceId};
+use roost_shared::{Code, LogId, WorkspaceId};
 use rusqlite::Connection;
 
 use super::app::{App, NEWEST};
@@ -67,7 +67,7 @@ pub enum Happening {
     /// The server carries out what a session asked for.
     Perform { conversation: u64, effect: Box<roost_server::session::Effect> },
     /// The answer comes back to the session.
-    Done { conversation: u64, done: Box<super::server::Done> },
+    Answered { conversation: u64, event: Box<roost_server::session::Event<'static>> },
     /// The token of a socket runs out.
     TokenEnds { conversation: u64 },
     /// A session is woken.
@@ -100,11 +100,8 @@ pub struct World {
     /// The world's people change servers.
     pub moves: bool,
     pub lie: Option<Lie>,
-    /// How often a device told how far it has read.
-    pub seen: u64,
-    /// What the devices show, as the server has it, and how often that changed.
-    pub shown: BTreeMap<DeviceId, Shown>,
-    pub shown_count: u64,
+    /// The board of the server that is up.
+    pub board: Board,
     /// Two processes wrote as one device.
     pub was_cloned: bool,
     pub revocations: Revocations,
@@ -167,9 +164,7 @@ impl World {
             moves: false,
             was_cloned: false,
             lie: None,
-            seen: 0,
-            shown: BTreeMap::new(),
-            shown_count: 0,
+            board: Board::default(),
             revocations: Revocations::default(),
             links: Vec::new(),
             given: BTreeSet::new(),
@@ -268,7 +263,7 @@ impl World {
             Happening::Gone { conversation } => drop(self.ended(conversation)),
             Happening::Closed { device, socket } => self.not_opened(device, socket, None),
             Happening::Perform { conversation, effect } => self.perform(conversation, *effect),
-            Happening::Done { conversation, done } => self.done(conversation, *done),
+            Happening::Answered { conversation, event } => self.answer_session(conversation, *event),
             Happening::TokenEnds { conversation } => self.token_ends(conversation),
             Happening::Woken { conversation } => self.woken(conversation),
             Happening::Request { device, life, ask } => self.request(device, life, *ask),

@@ -242,6 +242,13 @@ impl Access {
         Ok(TokenIs { token, scope, expires_at_ms: claims.exp * 1_000 })
     }
 
+    /// Checks a fresh token for a socket of this device; the time when it runs out, ms since 1970.
+    pub fn renew(&self, of: Option<(WorkspaceId, DeviceId)>, token: &str, now_ms: u64) -> Result<u64, Code> {
+        let claims = self.verify(token, now_ms)?;
+        let is_same = of == Some((claims.ws, claims.sub)) && claims.scope != TokenScope::Join;
+        if is_same { Ok(claims.exp * 1_000) } else { Err(Code::NotAllowed) }
+    }
+
     /// Checks a token: key and algorithm by `kid`, type, issuer, audience, times.
     pub fn verify(&self, token: &str, now_ms: u64) -> Result<Claims, Code> {
         if token.len() > TOKEN_MAX {

@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::ApiError;
-use crate::App;
 use crate::access::{Asker, Charge};
+use crate::app::App;
 
 /// A body that was not read yet.
 pub struct Unread {

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use super::body::Unread;
 use super::error::ApiError;
 use super::extract::Bearer;
-use crate::App;
+use crate::app::App;
 use crate::log;
 use crate::store::Append;
 

@@ -15,9 +15,9 @@ use roost_shared::wire::http::TokenScope;
 use roost_shared::{Code, WorkspaceId};
 
 use super::error::ApiError;
-use crate::App;
 use crate::access::{Asker, Claims};
-use crate::telemetry::now_ms;
+use crate::app::App;
+use crate::clock::now_ms;
 
 /// A request for which no token is needed, within what its address may ask.
 pub struct Anonymous(pub Asker);

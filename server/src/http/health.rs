@@ -9,7 +9,7 @@ use roost_shared::wire::PROTOCOL;
 use roost_shared::wire::http::Capabilities;
 
 use super::error::ApiError;
-use crate::App;
+use crate::app::App;
 use crate::config::Admission;
 
 /// `GET /healthz`: the process answers.

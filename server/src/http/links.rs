@@ -12,9 +12,9 @@ use roost_shared::{Code, DeviceId};
 use super::body::Unread;
 use super::error::ApiError;
 use super::extract::Anonymous;
-use crate::App;
+use crate::app::App;
+use crate::clock::now_ms;
 use crate::store;
-use crate::telemetry::now_ms;
 
 /// `POST /v1/links/redeem`. GET never uses a link up.
 pub async fn redeem(

@@ -10,8 +10,9 @@ use roost_shared::limits::MESSAGE_MAX;
 
 use super::error::ApiError;
 use super::extract::{InPath, Returning};
+use crate::app::App;
 use crate::line::Valve;
-use crate::{App, socket};
+use crate::socket;
 
 /// axum's own defaults cost 133 KiB an idle socket.
 const SOCKET_BUFFER: usize = 4 * 1024;

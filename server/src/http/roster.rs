@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq as _;
 use super::body::Unread;
 use super::error::ApiError;
 use super::extract::{Anonymous, Bearer, InPath};
-use crate::App;
+use crate::app::App;
 
 /// `POST /v1/workspaces/{ws}/roster`. No session: the record carries its own signature.
 pub async fn append(

@@ -11,8 +11,8 @@ use roost_shared::wire::http::{AskSession, Base64, Nonce, TokenIs};
 use super::body::Unread;
 use super::error::ApiError;
 use super::extract::Returning;
-use crate::App;
-use crate::telemetry::now_ms;
+use crate::app::App;
+use crate::clock::now_ms;
 
 /// `POST /v1/session`
 pub async fn ask(

@@ -12,9 +12,9 @@ use roost_shared::wire::http::{IssueToken, IssuedToken, TokenInfo, TokensAre};
 use super::body::Unread;
 use super::error::{ApiError, Done};
 use super::extract::{InPathToken, Master};
-use crate::App;
+use crate::app::App;
+use crate::clock::now_ms;
 use crate::store::{KeylessToken, TokenChange};
-use crate::telemetry::now_ms;
 
 /// `POST /v1/workspaces/{ws}/tokens`
 pub async fn issue(master: Master, State(app): State<Arc<App>>, body: Unread) -> Result<Json<IssuedToken>, ApiError> {

@@ -15,10 +15,10 @@ use subtle::ConstantTimeEq as _;
 use super::body::Unread;
 use super::error::ApiError;
 use super::extract::{Anonymous, Bearer};
-use crate::App;
+use crate::app::App;
+use crate::clock::now_ms;
 use crate::config::Admission;
 use crate::store::{ChangeLog, rules};
-use crate::telemetry::now_ms;
 
 /// Carries the admission key, where one is asked for.
 const ADMISSION_HEADER: &str = "roost-admission-key";

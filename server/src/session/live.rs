@@ -9,7 +9,7 @@ use roost_shared::wire::message::{
 };
 use roost_shared::{Code, Cursor, DeviceId, DocumentId, LogId, WorkspaceId};
 
-use super::{Effect, Event};
+use super::event::{Effect, Event};
 use crate::access::Admission;
 use crate::fanout::Shown;
 use crate::log;

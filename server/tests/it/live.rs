@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use reqwest::{Client, RequestBuilder, Response};
 use roost_server::access::InFlight;
+use roost_server::clock::now_ms;
 use roost_server::config::{Admission, Config};
 use roost_server::store::SharedStore;
 use roost_server::store::conformance::QUOTA_BYTES;
 use roost_server::store::conformance::world::{device_id, workspace_of};
 use roost_server::store::memory::MemoryStore;
-use roost_server::telemetry::now_ms;
 use roost_shared::Code;
 use roost_shared::wire::http::{Problem, TokenScope};
 use tokio::net::TcpListener;

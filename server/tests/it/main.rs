@@ -15,6 +15,7 @@
 
 mod access;
 mod askers;
+mod board;
 mod conformance;
 mod counted;
 mod forgeries;

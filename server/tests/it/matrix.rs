@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use roost_server::clock::now_ms;
 use roost_server::routes::{Needs, ROUTES, Route};
 use roost_server::store::TokenChange;
 use roost_server::store::conformance::world::{
     INVITE, LOG, OWNER, PHONE, READER, STRANGER, TABLET, World, device, device_id, genesis, invite, owner, people,
     people_and, workspace_of,
 };
-use roost_server::telemetry::now_ms;
 use roost_shared::Code;
 use roost_shared::hash::Hash;
 use roost_shared::limits::TOKEN_LIFE_MAX_S;

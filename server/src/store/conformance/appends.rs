@@ -4,10 +4,9 @@ use roost_shared::limits::APPEND_ENVELOPES_MAX;
 use roost_shared::roster::{RecordBody, Scope, Status};
 use roost_shared::{Code, Cursor, DeviceId, Envelope, Hash, Header, Kind};
 
-use super::QUOTA_BYTES;
 use super::world::{
-    BODY_MIN, INVITE, LAPTOP, OWNER, PHONE, READER, STRANGER, TABLET, World, accepted, device, device_id, invite, next,
-    owner, people, people_and, replace, sealed,
+    BODY_MIN, INVITE, LAPTOP, OWNER, PHONE, QUOTA_BYTES, READER, STRANGER, TABLET, World, accepted, device, device_id,
+    invite, next, owner, people, people_and, replace, sealed,
 };
 use crate::store::{Append, Store};
 

@@ -4,8 +4,9 @@ use futures_util::future::join_all;
 use roost_shared::roster::{Scope, Status};
 use roost_shared::{Code, Cursor, DocumentId, Envelope, Header};
 
-use super::QUOTA_BYTES;
-use super::world::{BODY_MIN, OWNER, PHONE, READER, TABLET, World, accepted, device, device_id, owner, people, sealed};
+use super::world::{
+    BODY_MIN, OWNER, PHONE, QUOTA_BYTES, READER, TABLET, World, accepted, device, device_id, owner, people, sealed,
+};
 use crate::store::{Append, Store};
 
 /// Appends known bytes, which must be answered with `seqs` and change nothing.

@@ -21,10 +21,8 @@ pub mod world;
 
 use std::pin::Pin;
 
+pub use self::world::QUOTA_BYTES;
 use super::{SharedStore, Store};
-
-/// The quota a store under test gives each workspace.
-pub const QUOTA_BYTES: u64 = 64 * 1024;
 
 /// A check under way.
 pub type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;

@@ -2,8 +2,7 @@
 
 use roost_shared::{Code, Cursor, DocumentId, Hash, Header, Kind, LogId};
 
-use super::QUOTA_BYTES;
-use super::world::{BODY_MIN, PHONE, TABLET, World, device_id, sealed, workspace_of};
+use super::world::{BODY_MIN, PHONE, QUOTA_BYTES, TABLET, World, device_id, sealed, workspace_of};
 use crate::store::{Append, Store};
 
 /// An append in the making.

@@ -8,6 +8,9 @@ use roost_shared::{Code, Cursor, DeviceId, DocumentId, Envelope, Hash, Header, K
 
 use crate::store::{Append, Appended, ChangeLog, Redeem, Refusal, RosterHead, Store};
 
+/// The quota a store under test gives each workspace, in bytes.
+pub const QUOTA_BYTES: u64 = 64 * 1024;
+
 /// The owner.
 pub const OWNER: u8 = 1;
 /// A device that reads and writes.
@@ -285,7 +288,7 @@ impl<'a> World<'a> {
         let head = accepted_or(self.store.roster_head(self.workspace).await, "roster_head()");
         assert_eq!(head, wanted, "the end of the roster chain");
         assert_eq!(found.bytes, self.bytes, "bytes stored, control entries left out");
-        assert_eq!(found.quota_bytes, super::QUOTA_BYTES, "the quota");
+        assert_eq!(found.quota_bytes, QUOTA_BYTES, "the quota");
         assert_eq!(found.log(), self.log, "the current log id");
     }
 

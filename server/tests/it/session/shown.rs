@@ -1,8 +1,8 @@
 //! What devices show: passed on to the others as it stands, never more than once, and its end.
 
-use roost_server::fanout::{Fanout, Shown};
+use roost_server::fanout::Shown;
 use roost_server::session::{Effect, Event, Session};
-use roost_server::store::conformance::world::{OWNER, PHONE, TABLET, device_id, workspace_of};
+use roost_server::store::conformance::world::{OWNER, PHONE, TABLET, device_id};
 use roost_shared::wire::message::{CAPABILITY_PRESENCE, ClientMessage, ServerMessage};
 
 use super::{entries, live};
@@ -44,26 +44,4 @@ fn each_is_told_once_and_its_end_too() {
     assert_eq!(shown(&mut session, &[(PHONE, 3)]), [(TABLET, Vec::new())], "it shows nothing any more");
     assert_eq!(shown(&mut session, &[]), []);
     assert_eq!(shown(&mut session, &[(TABLET, 9)]), [(TABLET, bytes(9))]);
-}
-
-#[test]
-fn it_lasts_as_long_as_a_socket_of_the_device() {
-    let (fanout, workspace) = (Fanout::default(), workspace_of(OWNER));
-    let subscribe = |seed| fanout.subscribe(workspace, device_id(seed)).unwrap();
-    let watcher = subscribe(TABLET);
-    let (one, other) = (subscribe(PHONE), subscribe(PHONE));
-    let shown = |known| watcher.shown(known);
-    let seen = || shown(0).unwrap().1.into_iter().map(|(_, shown)| shown.presence.to_vec()).collect::<Vec<_>>();
-    one.show(&[1]);
-    other.show(&[2]);
-    assert_eq!(seen(), [[2]], "the latest alone");
-    let before = shown(0).unwrap().0;
-    drop(other);
-    assert!(seen() == [[2]] && shown(before).is_none(), "the device is still there, and that is no news");
-    drop(one);
-    assert!(shown(before).unwrap().1.is_empty());
-    // It is nowhere else: with the last socket of the workspace all of it is gone.
-    watcher.show(&[3]);
-    drop(watcher);
-    assert!(subscribe(PHONE).shown(0).is_none());
 }
