@@ -3,8 +3,9 @@
 use loro::VersionVector;
 use roost_shared::DocumentId;
 
-use super::migrator::{Desk, Migrator};
+use super::desk::Desk;
 use crate::operations::touched::{Touched, touched_since};
+use crate::schema::Schema;
 use crate::store::StoreError;
 
 /// The reason why a document is looked at.
@@ -42,23 +43,27 @@ pub(crate) enum Due {
     Derive(String, Option<Touched>),
 }
 
-impl Migrator {
-    /// The steps that are due on a document, for this reason.
-    pub(crate) fn due(&self, at: &mut Desk<'_>, id: DocumentId, why: Why<'_>) -> Result<Due, StoreError> {
-        if self.schema().number() == 0 || matches!(why, Why::Derived(_)) {
-            return Ok(Due::Nothing);
-        }
-        let name = at.names.of(at.store, at.documents, id)?.filter(|name| self.schema().concerns(name));
-        let Some(name) = name.filter(|_| at.may_write) else { return Ok(Due::Later) };
-        Ok(match why {
-            Why::Opened => Due::Derive(name, None),
-            // Its rewrite goes first, at the tail of the log.
-            Why::Pending if self.waits_for_tail(id) && at.store.document_schema(id)?.migrated > 0 => Due::Nothing,
-            Why::Pending => Due::Derive(name, None),
-            Why::Edited(before) | Why::Derived(before) | Why::Merged(before) => match at.documents.opened(id) {
-                Some(open) => Due::Derive(name, Some(touched_since(&open.loro, before))),
-                None => Due::Later,
-            },
-        })
+/// The steps of a schema that are due on a document, for this reason.
+pub(crate) fn due(
+    schema: &Schema,
+    waits_for_tail: bool,
+    at: &mut Desk<'_>,
+    id: DocumentId,
+    why: Why<'_>,
+) -> Result<Due, StoreError> {
+    if schema.number() == 0 || matches!(why, Why::Derived(_)) {
+        return Ok(Due::Nothing);
     }
+    let name = at.names.of(at.store, at.documents, id)?.filter(|name| schema.concerns(name));
+    let Some(name) = name.filter(|_| at.may_write) else { return Ok(Due::Later) };
+    Ok(match why {
+        Why::Opened => Due::Derive(name, None),
+        // Its rewrite goes first, at the tail of the log.
+        Why::Pending if waits_for_tail && at.store.document_schema(id)?.migrated > 0 => Due::Nothing,
+        Why::Pending => Due::Derive(name, None),
+        Why::Edited(before) | Why::Derived(before) | Why::Merged(before) => match at.documents.opened(id) {
+            Some(open) => Due::Derive(name, Some(touched_since(&open.loro, before))),
+            None => Due::Later,
+        },
+    })
 }

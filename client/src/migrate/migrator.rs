@@ -6,16 +6,15 @@ use std::ops::ControlFlow;
 use loro::VersionVector;
 use roost_shared::DocumentId;
 
-use super::due::{Due, Why};
+use super::desk::Desk;
+use super::due::{Due, Why, due};
 use super::late::late;
 use super::plan::{fault_of, plan};
-use crate::documents::cache::Documents;
 use crate::documents::contain::{Broken, contained};
 use crate::documents::error::EditError;
-use crate::documents::names::NameList;
 use crate::operations::touched::Touched;
 use crate::schema::{Failed, Fault, MigrationError, Progress, Schema, derive, gate};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::sync::Notice;
 
 /// Why a store did not open.
@@ -35,18 +34,6 @@ pub(crate) struct Migrator {
     schema: Schema,
     /// Documents that wait for the tail of the log to be rewritten.
     rewrites: BTreeSet<DocumentId>,
-}
-
-/// The desk that documents are migrated at: where they lie, and what is to be told of them.
-pub(crate) struct Desk<'a> {
-    pub(crate) store: &'a mut Store,
-    pub(crate) documents: &'a mut Documents,
-    pub(crate) names: &'a NameList,
-    /// Whether this device may write.
-    pub(crate) may_write: bool,
-    pub(crate) notices: &'a mut Vec<Notice>,
-    /// Documents that a step wrote into.
-    pub(crate) derived: &'a mut Vec<DocumentId>,
 }
 
 impl Migrator {
@@ -144,7 +131,7 @@ impl Migrator {
             return Ok(());
         }
         self.find_late(at, id, &why.before())?;
-        match self.due(at, id, why)? {
+        match due(&self.schema, self.waits_for_tail(id), at, id, why)? {
             Due::Nothing => Ok(()),
             Due::Later => {
                 if let Some(open) = at.documents.opened(id) {

@@ -3,6 +3,7 @@
 //! Reading order: `due` decides when a step runs, `plan` which steps a document lacks, `migrator` runs derive steps,
 //! `rewrite` computes a rewrite, `late` finds the edits that missed one.
 
+pub(crate) mod desk;
 pub(crate) mod due;
 mod late;
 pub(crate) mod migrator;

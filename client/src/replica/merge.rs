@@ -15,11 +15,8 @@ use crate::documents::import::Imported;
 use crate::keys::seal;
 use crate::migrate::due::Why;
 use crate::records::conflicts;
-use crate::store::{InboxRow, Risk, StoreError};
+use crate::store::{InboxRow, Risk, SLICE_BYTES, StoreError};
 use crate::sync::Notice;
-
-/// Envelope bytes of one slice, which is one piece of work.
-pub(super) const SLICE_BYTES: usize = 4 * 1024 * 1024;
 
 /// What an entry turned out to be.
 enum Opened {

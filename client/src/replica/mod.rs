@@ -39,14 +39,15 @@ use crate::documents::held::HeldReason;
 pub use crate::documents::history::RevisionRow;
 use crate::documents::names::NameList;
 pub use crate::members::propose::MembershipError;
+use crate::migrate::desk::Desk;
+use crate::migrate::migrator::Migrator;
 pub use crate::migrate::migrator::OpenError;
-use crate::migrate::migrator::{Desk, Migrator};
 pub use crate::presence::sealed::PresenceTooLarge;
 use crate::presence::sealed::SealedPresences;
 use crate::records::tables::Tables;
 pub use crate::records::tables::{CollectionForm, RecordChange};
 use crate::schema::{Progress, Schema};
-use crate::store::{Store, StoreError, where_possible};
+use crate::store::{SLICE_BYTES, Store, StoreError, where_possible};
 use crate::sync::{Event, Notice, Step, Write};
 
 /// A workspace on this device.
@@ -282,7 +283,7 @@ impl Replica {
             self.takes_all = false;
             merged?;
         }
-        self.store.apply(&step.writes, merge::SLICE_BYTES)?;
+        self.store.apply(&step.writes, SLICE_BYTES)?;
         let roster_changed =
             step.writes.iter().any(|write| matches!(write, Write::HeldRecord(_) | Write::HoldLogChain));
         let is_cloned = step.notices.contains(&Notice::Refused { code: Code::Equivocation });

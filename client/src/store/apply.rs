@@ -7,9 +7,11 @@ use roost_shared::{DocumentId, Seq};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Risk, Store, StoreError, damaged, int, risk};
-use crate::sync::Write;
-use crate::sync::resync::Stage;
+use crate::sync::{Stage, Write};
 use crate::tally;
+
+/// Envelope bytes of one slice of the inbox, which is one piece of work.
+pub(crate) const SLICE_BYTES: usize = 4 * 1024 * 1024;
 
 impl Store {
     /// One step's writes, all or none. Entries for the inbox are marked in the same transaction as what the process may die

@@ -1,11 +1,12 @@
 //! A copy of the file before anything in it is brought to another form: made by SQLite, read back, then put in place.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{StoreError, private};
+use super::StoreError;
 
 /// Copies the file to `NAME.before-KIND-NUMBER.db` beside it; an older backup of this kind goes once the new one is sound.
 pub(super) fn back_up(connection: &Connection, path: &Path, kind: &str, number: u32) -> Result<PathBuf, StoreError> {
@@ -67,4 +68,16 @@ fn forget_older(path: &Path, kind: &str, newest: &Path) {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Opens or creates a file that only this user may read.
+pub(super) fn private(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|source| StoreError::of_io(path, source))
 }

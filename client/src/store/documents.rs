@@ -7,6 +7,7 @@ use roost_shared::{DeviceId, DocumentId, Seq};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::risk::{self, Risk};
+use super::rows::{change, touch};
 use super::{Store, StoreError, damaged, int, scanned, unsigned, versions};
 use crate::tally;
 
@@ -315,22 +316,4 @@ fn meet_roots(
 fn done_with(transaction: &Connection, seq: Seq) -> Result<(), rusqlite::Error> {
     transaction.prepare_cached("DELETE FROM inbox WHERE seq = ?1")?.execute([int(seq.get())])?;
     risk::safe(transaction, Risk::Entry(seq))
-}
-
-pub(super) fn touch(transaction: &Connection, document: DocumentId, schema: u32) -> Result<(), rusqlite::Error> {
-    transaction
-        .prepare_cached(
-            "INSERT INTO document (id, log_vv, edited, schema) VALUES (?1, ?2, 0, ?3) \
-             ON CONFLICT (id) DO UPDATE SET schema = max(schema, ?3) WHERE schema < ?3",
-        )?
-        .execute(params![document.0, VersionVector::default().encode(), schema])
-        .map(|_| ())
-}
-
-pub(super) fn change(transaction: &Connection, document: DocumentId, update: &[u8]) -> Result<(), rusqlite::Error> {
-    tally::stored(update);
-    transaction
-        .prepare_cached("INSERT INTO change (document, bytes) VALUES (?1, ?2)")?
-        .execute(params![document.0, update])
-        .map(|_| ())
 }

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::{Store, StoreError, damaged, unsigned};
 use crate::keys::Seed;
 use crate::keys::link::Invite;
-use crate::sync::resync::Stage;
-use crate::sync::seen::SeenAt;
+use crate::sync::SeenAt;
+use crate::sync::Stage;
 use crate::sync::{Author, Chain, Loaded, Log, OutboxRow};
 
 type Row<T> = Result<T, rusqlite::Error>;

@@ -11,15 +11,17 @@ mod quarantine;
 mod query;
 mod records;
 mod risk;
+mod rows;
 mod undo;
 mod versions;
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+pub(crate) use self::apply::SLICE_BYTES;
+use self::backup::private;
 pub use self::conflicts::ConflictRow;
 pub use self::documents::{Change, DocumentRow, InboxRow, Merged, Signed};
 pub use self::error::StoreError;
@@ -361,18 +363,6 @@ fn locked(path: &Path, lock: File) -> Result<Lock, StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked(path.with_extension("db"))),
         Err(TryLockError::Error(source)) => Err(StoreError::of_io(path, source)),
     }
-}
-
-/// Opens or creates a file that only this user may read.
-fn private(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|source| StoreError::of_io(path, source))
 }
 
 /// Counts the rows that are written.

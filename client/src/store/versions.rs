@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use roost_shared::{DeviceId, DocumentId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::documents::{change, touch};
+use super::rows::{change, touch};
 use super::{Store, StoreError, backup};
 
 /// Someone's edits of content that a rewrite had moved already.

@@ -1,7 +1,7 @@
 //! The sync machine: every decision of the protocol, and nothing else. `(state, now, event) -> (state, step)`.
 //!
 //! Reading order: [`event`] what can happen, [`step`] what is to be done, `session` from a dead socket to a live one,
-//! `inbox` entries in, `outbox` edits out, [`resync`] the one answer to every refusal, [`fork`] two rosters,
+//! `inbox` entries in, `outbox` edits out, `resync` the one answer to every refusal, [`fork`] two rosters,
 //! `view` how all of it stands.
 
 mod backoff;
@@ -11,8 +11,9 @@ pub mod fork;
 mod inbox;
 mod outbox;
 mod proposals;
-pub mod resync;
-pub mod seen;
+mod resync;
+mod seal;
+mod seen;
 mod session;
 pub mod step;
 mod view;
@@ -30,9 +31,7 @@ use self::backoff::Backoff;
 pub use self::chain::Chain;
 pub use self::event::{Event, OutboxRow};
 use self::outbox::Outbox;
-use self::resync::Stage;
-use self::seen::SeenAt;
-pub use self::step::{Effect, Notice, SealAt, Step, SyncReport, Write};
+pub use self::step::{Effect, Notice, SealAt, SeenAt, Stage, Step, SyncReport, Write};
 pub use self::view::View;
 
 /// The last entry of an author under one log id.

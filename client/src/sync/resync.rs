@@ -8,16 +8,7 @@
 use roost_shared::limits::BACKOFF_MAX_MS;
 use roost_shared::{Code, LogId};
 
-use super::{Log, Machine, Notice, Step, Write};
-
-/// Where Resync is; durable, so that a crash goes on where it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Reading to the tail.
-    Read,
-    /// Sealing anew, appending with `if_tail`.
-    Reseal,
-}
+use super::{Log, Machine, Notice, Stage, Step, Write};
 
 /// Refusals in a row after which the next try waits.
 const REFUSALS_MAX: u32 = 3;

@@ -7,22 +7,9 @@ use roost_shared::limits::{DEVICES_MAX, SEEN_PAUSE_MS};
 use roost_shared::proof::{self, verify};
 use roost_shared::roster::Status;
 use roost_shared::wire::message::Seen;
-use roost_shared::{Cursor, DeviceId, LogId};
+use roost_shared::{Cursor, DeviceId};
 
-use super::{Connection, Effect, Machine, Notice, Step, Write};
-
-/// How far another device had verified the log when it last told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeenAt {
-    /// The log.
-    pub log: LogId,
-    /// How many entries.
-    pub size: u64,
-    /// Its root there.
-    pub root: Hash,
-    /// When the server was told, ms since 1970, by its clock.
-    pub at_ms: u64,
-}
+use super::{Connection, Effect, Machine, Notice, SeenAt, Step, Write};
 
 impl Machine {
     /// Another device, or the server in its name, tells how far it has read.

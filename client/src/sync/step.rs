@@ -6,9 +6,6 @@ use roost_shared::tree::Frontier;
 use roost_shared::wire::message::{Append, ClientMessage};
 use roost_shared::{Code, Cursor, DeviceId, DocumentId, LogId, Seq};
 
-use super::resync::Stage;
-use super::seen::SeenAt;
-
 /// One step of the machine.
 #[derive(Debug, Default)]
 pub struct Step {
@@ -32,6 +29,28 @@ impl Step {
     pub(super) fn notice(&mut self, notice: Notice) {
         self.notices.push(notice);
     }
+}
+
+/// Where Resync is; durable, so that a crash goes on where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading to the tail.
+    Read,
+    /// Sealing anew, appending with `if_tail`.
+    Reseal,
+}
+
+/// How far another device had verified the log when it last told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenAt {
+    /// The log.
+    pub log: LogId,
+    /// How many entries.
+    pub size: u64,
+    /// Its root there.
+    pub root: Hash,
+    /// When the server was told, ms since 1970, by its clock.
+    pub at_ms: u64,
 }
 
 /// A change of the local store.

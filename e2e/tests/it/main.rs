@@ -22,6 +22,7 @@ mod examples;
 mod folders;
 mod full;
 mod hostile_bodies;
+mod imports;
 mod kills;
 mod large;
 mod names;

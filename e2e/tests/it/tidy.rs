@@ -8,7 +8,7 @@ fn root() -> PathBuf {
 }
 
 /// Rust files below a folder, with their text.
-fn sources(folder: &str) -> Vec<(String, String)> {
+pub fn sources(folder: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {

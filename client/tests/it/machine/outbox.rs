@@ -1,6 +1,6 @@
 //! Edits out: sealed, sent, met; and what silence and each refusal lead to.
 
-use roost::sync::resync::Stage;
+use roost::sync::Stage;
 use roost::sync::{Effect, Event, Notice, OutboxRow, Write};
 use roost_shared::limits::{APPEND_TIMEOUT_MS, BACKOFF_MAX_MS, SEAL_PAUSE_MS};
 use roost_shared::roster::Scope;

@@ -1,6 +1,6 @@
 //! Resync: durable, on condition of the tail, and the same after a crash.
 
-use roost::sync::resync::Stage;
+use roost::sync::Stage;
 use roost::sync::{Event, Loaded, Write};
 use roost_shared::roster::Scope;
 use roost_shared::wire::message::{Append, ServerMessage};

@@ -1,6 +1,6 @@
 //! From no socket to a live one, and back.
 
-use roost::sync::resync::Stage;
+use roost::sync::Stage;
 use roost::sync::{Effect, Event, Notice, Write};
 use roost_shared::limits::{BACKOFF_MAX_MS, BACKOFF_MIN_MS, HELLO_TIMEOUT_MS};
 use roost_shared::roster::Scope;

@@ -2,8 +2,8 @@
 
 use loro::VersionVector;
 use roost::store::{ConflictRow, Durability, Merged, Signed, Store};
+use roost::sync::Stage;
 use roost::sync::Write;
-use roost::sync::resync::Stage;
 use roost_shared::roster::Record;
 use roost_shared::tree::Frontier;
 use roost_shared::{Cursor, Hash, LogId, Seq};
