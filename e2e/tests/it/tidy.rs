@@ -199,3 +199,27 @@ fn what_features_names_exists() {
     }
     assert!(rows > 60, "{rows} rows");
 }
+
+/// `docs/walks.md`: each walk has at most twelve steps, and each function that it names is in the file that it names.
+#[test]
+fn what_the_walks_name_exists() {
+    let text = std::fs::read_to_string(root().join("docs/walks.md")).unwrap();
+    let mut named = 0;
+    for walk in text.split("\n## ").skip(1) {
+        let steps = walk.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).count();
+        assert!((1..=12).contains(&steps), "{steps} steps: {walk}");
+        for place in walk.split('`').skip(1).step_by(2) {
+            let (file, function) = place.split_once("::").unwrap_or_else(|| panic!("{place} names no function"));
+            let file = match file.split_once(':') {
+                Some(("c", file)) => format!("client/src/{file}"),
+                Some(("s", file)) => format!("server/src/{file}"),
+                _ => panic!("{place} is in no crate"),
+            };
+            let text = std::fs::read_to_string(root().join(&file)).unwrap_or_default();
+            let is_there = ["(", "<"].iter().any(|end| text.contains(&format!("fn {function}{end}")));
+            assert!(is_there, "{file} has no {function}");
+            named += 1;
+        }
+    }
+    assert!(named > 40, "{named} places");
+}
