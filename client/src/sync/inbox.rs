@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use roost_shared::envelope::Envelope;
 use roost_shared::hash::Hash;
-use roost_shared::roster::{Record, Scope};
+use roost_shared::roster::{Record, RecordBody, Scope};
 use roost_shared::tree::{leaf, leaf_of};
 use roost_shared::wire::message::Item;
 use roost_shared::{Cursor, DeviceId, DocumentId, Kind, LogId, Seq};
@@ -178,19 +178,17 @@ impl Machine {
         let evidence = envelope.as_bytes();
         let record = Record::parse(envelope.body().to_vec())
             .map_err(|_| caught("a control entry is no roster record", evidence))?;
-        let mut chain = self.log.chain.clone();
-        chain.push(record.clone()).map_err(|_| caught("a roster record does not fit the chain", evidence))?;
-        let rebuilt = Envelope::control(
-            self.workspace,
-            envelope.header().log,
-            chain.roster().epoch(),
-            record.version,
-            record.as_bytes(),
-        );
+        let epoch = match &record.body {
+            RecordBody::Owner(owner) => owner.epoch,
+            RecordBody::Replace(_) | RecordBody::Purge => self.log.chain.roster().epoch(),
+        };
+        let log = envelope.header().log;
+        let rebuilt = Envelope::control(self.workspace, log, epoch, record.version, record.as_bytes());
         if rebuilt.as_bytes() != evidence {
             return Err(caught("a control entry's header is not the record's", evidence));
         }
-        self.log.chain = chain;
+        let taken = self.log.chain.push(record.clone());
+        taken.map_err(|_| caught("a roster record does not fit the chain", evidence))?;
         step.write(Write::LogRecord(record.clone()));
         if self.pending.as_ref().is_some_and(|pending| pending.as_bytes() == record.as_bytes()) {
             self.pending = None;
@@ -198,8 +196,8 @@ impl Machine {
         }
         self.link.building = false; // what was to be built, was to be built on another
         self.link.posting = false; // what was refused for want of this one may fit now
-        let extends = record.version > self.held.roster().version() && self.log.chain.starts_with(&self.held);
-        if extends && self.held.push(record.clone()).is_ok() {
+        // Each record names the one before it: only one that follows on the held roster is taken.
+        if self.held.push(record.clone()).is_ok() {
             step.notice(Notice::RosterChanged { version: record.version });
             step.write(Write::HeldRecord(record));
         }
