@@ -40,7 +40,7 @@ pub struct Status {
     /// The server contradicted itself: sync has stopped, the evidence is kept.
     pub diverged: bool,
     /// Devices that signed that they read another log than this one. If the server lost history, it heals once they are
-    /// back; else it shows them different ones. Compare codes ([`Workspace::compare_code`]).
+    /// back; else it shows them different ones. Compare codes ([`crate::Workspace::compare_code`]).
     pub contradicted: Vec<DeviceId>,
     /// The roster has two branches.
     pub forked: bool,
@@ -49,9 +49,9 @@ pub struct Status {
     /// The schema version that a document here needs, where this app's is older: update the app. What is written here
     /// of such a document stays here, what others write in it waits.
     pub behind: Option<u32>,
-    /// Values of records that were hidden by another device's ([`Workspace::conflicts`]).
+    /// Values of records that were hidden by another device's ([`crate::Workspace::conflicts`]).
     pub conflicts: u64,
-    /// Edits that missed a rewrite and wait for the app to look at them ([`Workspace::late_edits`]).
+    /// Edits that missed a rewrite and wait for the app to look at them ([`crate::Workspace::late_edits`]).
     pub late_edits: usize,
     /// The server does not know this device or its workspace, and is brought what it may have lost: whether it lets this
     /// device in is not known yet.
