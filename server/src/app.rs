@@ -15,7 +15,7 @@ pub struct App {
     pub logs: Logs,
     /// Tokens and proofs.
     pub access: Access,
-    /// Who may create a workspace.
+    /// The rule of who may create a workspace.
     pub admission: Admission,
     pub in_flight: InFlight,
     pub rates: Rates,

@@ -16,7 +16,7 @@ pub(crate) struct Part {
     pub(crate) kind: Kind,
     /// How many processes died while they imported it.
     pub(crate) deaths: u32,
-    /// Whether the entry is marked already as what the process may die of.
+    /// The store has marked the entry: the process may die of it.
     pub(crate) is_marked: bool,
     pub(crate) author: DeviceId,
     pub(crate) author_seq: u64,
@@ -30,7 +30,7 @@ pub(crate) struct Blob {
     pub(crate) seqs: Vec<Seq>,
     pub(crate) kind: Kind,
     pub(crate) deaths: u32,
-    /// Whether the store has marked it already as what the process may die of.
+    /// The store has marked the blob: the process may die of it.
     pub(crate) is_marked: bool,
     pub(crate) schema: u32,
     pub(crate) reader_min: u32,

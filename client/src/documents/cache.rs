@@ -28,7 +28,7 @@ const CHANGE_BYTES_MAX: usize = 256 * 1024;
 /// bytes were tried alone.
 pub(crate) const DEATHS_MAX: u32 = 2;
 
-/// How much of a document this device holds.
+/// The part of a document that this device holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// Nothing of the document is here.
@@ -83,7 +83,7 @@ impl Documents {
         self.undo_pause_ms
     }
 
-    /// How much of a document is here.
+    /// Looks up the part of a document that this device holds.
     pub(crate) fn extent(store: &Store, id: DocumentId) -> Result<Extent, StoreError> {
         Ok(match (store.waits(id)?, store.holds(id)?) {
             (true, _) => Extent::Partial,
@@ -117,7 +117,7 @@ impl Documents {
         self.open.clear();
     }
 
-    /// Whether Loro could write a document out as a whole when that was tried last.
+    /// Answers false for a document that Loro failed to write out as a whole.
     pub(crate) fn is_sound(&self, id: DocumentId) -> bool {
         !self.unsound.contains(&id)
     }

@@ -36,7 +36,7 @@ type Derive<'a> = &'a dyn Fn(&mut OpenDocument, &VersionVector) -> u32;
 pub(crate) struct Editor<'a> {
     /// The schema version and the lowest one that may read, which a new document is born with.
     pub(crate) birth: Option<(u32, u32)>,
-    /// What an edit derives.
+    /// The derive steps that run within the edit, if the document has any.
     pub(crate) derive: Option<Derive<'a>>,
 }
 
@@ -89,7 +89,7 @@ impl Documents {
     }
 }
 
-/// What a closure did to a document.
+/// The outcome of a closure on a document.
 enum Made {
     Nothing,
     /// Nothing but what a new document is born with.

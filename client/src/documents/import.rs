@@ -10,13 +10,13 @@ use super::error::EditError;
 use super::open::{OpenDocument, Taken};
 use crate::store::{Merged, Store, StoreError};
 
-/// What became of an import.
+/// The outcome of an import.
 pub(crate) enum Imported {
     /// The document does not load: nothing is lost by waiting, and the other documents go on.
     Waits,
-    /// It is the fault of what was imported.
+    /// The blobs are at fault, for this reason.
     Refused(&'static str),
-    /// All of it is in the document in memory.
+    /// The document in memory has all blobs; nothing is saved yet.
     Taken(Box<Import>),
 }
 

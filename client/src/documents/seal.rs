@@ -1,4 +1,4 @@
-//! What the log lacks of a document: exported, compressed, cut into parts, encrypted and signed.
+//! Sealing: operations that the log lacks are exported, compressed, cut into parts, encrypted and signed.
 
 use loro::VersionVector;
 use roost_shared::limits::{PART_MAX, UPDATE_MAX};

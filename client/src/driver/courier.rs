@@ -36,7 +36,7 @@ pub enum Job {
 pub enum Ask {
     /// A token; then [`Answer::Renewed`].
     Renew,
-    /// How full the workspace is; then [`Answer::Room`].
+    /// Ask for the bytes and the quota of the workspace; then [`Answer::Room`].
     Room(String),
     /// `POST …/log`, with this token; then [`Answer::LogGranted`].
     ProposeLog(String, ProposeLog),
@@ -54,17 +54,17 @@ pub enum Answer {
     Connected(Result<TokenIs, (Option<Code>, u64)>),
     /// A token.
     Renewed(Result<TokenIs, Option<Code>>),
-    /// How full the workspace is.
+    /// The bytes and the quota of the workspace.
     Room(Result<WorkspaceIs, Option<Code>>),
     /// The log's id.
     LogGranted(Result<LogId, Option<Code>>),
-    /// Whether the server took anything.
+    /// True where the server took records, false where it lacked none.
     Republished(Result<bool, Code>),
     /// The record is in the log.
     Posted(Result<(), Option<Code>>),
 }
 
-/// What follows from an answer.
+/// The consequences of an answer.
 pub enum Follows {
     /// The replica is to take this in.
     Event(Event),
@@ -114,7 +114,7 @@ impl Courier {
         }
     }
 
-    /// What follows from an answer.
+    /// The consequences of an answer.
     pub fn answered(&mut self, clock: &dyn Clock, answer: Answer) -> Follows {
         let code = |code: Option<Code>| code.unwrap_or(Code::RetryLater);
         match answer {
@@ -180,7 +180,7 @@ impl Courier {
         self.renew_at_ms = Some(clock.monotonic_ms() + pause_ms);
     }
 
-    /// When [`Courier::tick`] is due, by the monotonic clock.
+    /// The time at which [`Courier::tick`] is due, by the monotonic clock, in milliseconds.
     pub const fn wake_at_ms(&self) -> Option<u64> {
         self.renew_at_ms
     }

@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) reader: Mutex<Reader>,
     pub(crate) replica: Mutex<Replica>,
     pub(crate) clock: Arc<dyn Clock>,
-    /// How the replica stood when it was last published, to be asked without its lock.
+    /// The replica's state when it was last published, read without the replica's lock.
     pub(crate) standing: Standing,
     pub(crate) view: watch::Sender<View>,
     pub(crate) notices: broadcast::Sender<Notice>,
@@ -62,11 +62,11 @@ pub(crate) struct Shared {
     pub(crate) room: Mutex<Option<Room>>,
 }
 
-/// How the replica stood when it was last published.
+/// The replica's state when it was last published.
 pub(crate) struct Standing {
     has_work: AtomicBool,
     is_running: AtomicBool,
-    /// When the machine is to be woken, by the monotonic clock; [`NEVER`] for never.
+    /// The time at which the machine is to be woken, by the monotonic clock, in milliseconds; [`NEVER`] for never.
     wake_at_ms: AtomicU64,
 }
 
@@ -89,17 +89,17 @@ impl Standing {
         self.wake_at_ms.store(replica.wake_at_ms().unwrap_or(NEVER), Ordering::Release);
     }
 
-    /// Whether the replica has work or outputs.
+    /// True for a replica that has work or outputs.
     pub(crate) fn has_work(&self) -> bool {
         self.has_work.load(Ordering::Acquire)
     }
 
-    /// Whether the replica syncs, or would if it could.
+    /// True for a replica that syncs, or would if the network let it.
     pub(crate) fn is_running(&self) -> bool {
         self.is_running.load(Ordering::Acquire)
     }
 
-    /// When the machine is to be woken, by the monotonic clock.
+    /// The time at which the machine is to be woken, by the monotonic clock, in milliseconds.
     pub(crate) fn wake_at_ms(&self) -> Option<u64> {
         Some(self.wake_at_ms.load(Ordering::Acquire)).filter(|at_ms| *at_ms != NEVER)
     }

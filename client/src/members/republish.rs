@@ -1,4 +1,4 @@
-//! Roster records carried to a server again that lost them: which is posted next, and what each answer means. Pure; a
+//! Republishing of roster records to a server that lost them: the next one to post, and the meaning of each answer. Pure; a
 //! driver sends, and a simulator does.
 
 use std::collections::VecDeque;

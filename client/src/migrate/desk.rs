@@ -1,4 +1,4 @@
-//! Where documents are migrated.
+//! The desk: the store, the documents and the names that a migration works on.
 
 use roost_shared::DocumentId;
 
@@ -12,7 +12,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) store: &'a mut Store,
     pub(crate) documents: &'a mut Documents,
     pub(crate) names: &'a NameList,
-    /// Whether this device may write.
+    /// This device may write.
     pub(crate) may_write: bool,
     pub(crate) notices: &'a mut Vec<Notice>,
     /// Documents that a step wrote into.

@@ -1,4 +1,4 @@
-//! When a schema step runs on a document: the one decision, for every door that operations and rights come in by.
+//! The one decision of when a schema step runs on a document, for every door that operations and rights come in by.
 
 use loro::VersionVector;
 use roost_shared::DocumentId;
@@ -15,9 +15,9 @@ pub(crate) enum Why<'a> {
     Opened,
     /// Something came that the document waited for: its name, a key, leave to write.
     Pending,
-    /// This device edited the document, beyond this version.
+    /// An edit of this device, beyond this version.
     Edited(&'a VersionVector),
-    /// This device edited the document, and the edit holds what is derived from it.
+    /// An edit of this device that holds its derived fields already, beyond this version.
     Derived(&'a VersionVector),
     /// Operations of others came in beyond this version.
     Merged(&'a VersionVector),
@@ -35,7 +35,7 @@ impl Why<'_> {
 
 /// The steps that are due on a document.
 pub(crate) enum Due {
-    /// None: they ran, or the document waits for the tail of the log.
+    /// No step: all ran, or the document waits for the tail of the log.
     Nothing,
     /// Some may be, and cannot run now: for want of a name, or of leave to write. The document stays due.
     Later,

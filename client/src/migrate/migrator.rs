@@ -47,7 +47,7 @@ impl Migrator {
         &self.schema
     }
 
-    /// Whether a document waits for the tail of the log to be rewritten.
+    /// True for a document that waits for the tail of the log to be rewritten.
     pub(crate) fn waits_for_tail(&self, id: DocumentId) -> bool {
         self.rewrites.contains(&id)
     }

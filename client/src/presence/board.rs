@@ -1,4 +1,4 @@
-//! What the workspace's devices look at just now: a pure machine. It knows no keys and no socket; `sealed`
+//! Presence of the workspace's devices: a pure machine. It knows no keys and no socket; `sealed`
 //! seals what it says and opens what it hears.
 
 use std::collections::{BTreeMap, VecDeque};

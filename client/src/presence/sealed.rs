@@ -18,7 +18,7 @@ pub struct PresenceTooLarge(pub usize);
 #[derive(Default)]
 pub(crate) struct SealedPresences {
     board: Presences,
-    /// None until this process showed something.
+    /// The session of this process; None until the process showed something.
     session: Option<u64>,
 }
 

@@ -136,7 +136,7 @@ impl Tables {
         Ok(key)
     }
 
-    /// Whether a document's tables have yet to follow it.
+    /// True for a document whose tables have yet to follow it.
     pub(crate) fn is_behind(&self, document: DocumentId) -> bool {
         self.behind.contains(&document)
     }
@@ -218,7 +218,7 @@ impl Tables {
     }
 }
 
-/// How many records of a document's tables changed.
+/// The number of records of a document's tables that changed.
 #[derive(Default)]
 pub(crate) struct Followed {
     pub(crate) added: u64,
@@ -240,7 +240,7 @@ impl Followed {
 struct Read {
     rows: Vec<RecordRow>,
     vv: VersionVector,
-    /// These are all records, not those that changed.
+    /// The list holds all records, not the changed ones alone.
     is_anew: bool,
 }
 

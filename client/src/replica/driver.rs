@@ -27,11 +27,11 @@ pub(super) enum Work {
     Rewrite(DocumentId),
 }
 
-/// What an effect of the machine comes to.
+/// An effect of the machine, as an output or as work.
 pub(super) enum Asked {
     Output(Output),
     Work(Work),
-    /// It cannot be done any more.
+    /// Nothing: the effect has lost its object.
     Nothing,
 }
 
@@ -85,7 +85,7 @@ impl SyncDriver {
         self.held().roster().scope(self.device.device_id())
     }
 
-    /// Where this device stands among the members.
+    /// The standing of this device among the members.
     pub(super) fn standing(&self) -> Standing<'_> {
         Standing {
             workspace: self.identity.workspace,
@@ -95,7 +95,7 @@ impl SyncDriver {
         }
     }
 
-    /// This device, as it builds owner records.
+    /// The proposer that builds owner records for this device.
     pub(super) const fn proposer<'a>(&'a self, clock: &'a dyn Clock, epoch_top: u32) -> Proposer<'a> {
         let Self { identity, device, ring, machine, .. } = self;
         Proposer { clock, identity, device, ring, machine, epoch_top }
@@ -131,7 +131,7 @@ impl SyncDriver {
         CreateWorkspace { log: if is_first { log.id } else { LogId(clock.random()) }, chain }
     }
 
-    /// What an effect comes to: with signatures and random numbers where it needs them.
+    /// Turns an effect into an output or into work, with the signatures and random numbers it needs.
     pub(super) fn asked(&self, clock: &dyn Clock, effect: Effect) -> Asked {
         Asked::Output(match effect {
             Effect::Connect => Output::Connect,

@@ -1,4 +1,4 @@
-//! What a change of a document brings with it: derived fields, the tables of its collections, and that it is to be sent.
+//! Consequences of a change of a document: derived fields, the tables of its collections, the sending.
 
 use std::ops::ControlFlow;
 

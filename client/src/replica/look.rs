@@ -183,7 +183,7 @@ impl Replica {
         self.sync.scope()
     }
 
-    /// Whether this device may write.
+    /// True for a device that may write.
     pub(super) fn may_write(&self) -> bool {
         self.scope() == Some(Scope::ReadWrite)
     }

@@ -46,7 +46,7 @@ enum Turn {
     Parts([u8; 32]),
 }
 
-/// What a slice brings to one document.
+/// The share of a slice that belongs to one document.
 #[derive(Default)]
 struct Share {
     waiting: Vec<(Seq, Option<[u8; 32]>)>,

@@ -326,12 +326,12 @@ impl Replica {
         (migrator, Desk { store, documents, names, may_write, notices, derived })
     }
 
-    /// What the driver is to do next, in order. An output stays queued until it is taken.
+    /// Takes the outputs that the driver is to carry out, in their order. An output stays queued until it is taken.
     pub fn take_outputs(&mut self) -> VecDeque<Output> {
         std::mem::take(&mut self.outputs)
     }
 
-    /// Whether the driver has something to do: work, or outputs.
+    /// True for a replica that has neither work nor outputs for the driver.
     pub fn is_at_rest(&self) -> bool {
         self.work.is_empty() && self.outputs.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What a driver is to do for the replica.
+//! Outputs of the replica: the driver's part.
 
 use roost_shared::roster::Record;
 use roost_shared::wire::http::ProposeLog;
@@ -20,7 +20,7 @@ pub enum Output {
     Send(ClientMessage),
     /// `POST …/log`; then [`crate::sync::Event::LogGranted`].
     ProposeLog(ProposeLog),
-    /// Carry records to a server again that may lack them; then [`crate::sync::Event::Republished`].
+    /// Republish records to a server that may lack them; then [`crate::sync::Event::Republished`].
     Republish(Republish),
     /// Take the place of this invite in the roster once more; then [`crate::sync::Event::Republished`].
     Rejoin(Invite),

@@ -1,4 +1,4 @@
-//! What goes to the log: sealed edits, and rewrites at its tail.
+//! Sending: sealed edits to the log, and rewrites at its tail.
 
 use roost_shared::limits::APPEND_BYTES_MAX;
 use roost_shared::{Code, DocumentId, Kind};

@@ -1,4 +1,4 @@
-//! How a workspace stands.
+//! The status of a workspace.
 
 use roost_shared::{Code, DeviceId, Fault};
 

@@ -39,7 +39,7 @@ pub struct InboxRow {
     pub document: DocumentId,
     /// How many processes died while they imported it.
     pub deaths: u32,
-    /// Whether it is marked as what the process may die of.
+    /// The store has marked the entry: the process may die of it.
     pub is_marked: bool,
     /// Its envelope.
     pub bytes: Vec<u8>,
@@ -111,7 +111,7 @@ impl Store {
         Ok(roots)
     }
 
-    /// Whether anything of a document is here.
+    /// True for a document of which the store holds anything.
     pub fn holds(&self, id: DocumentId) -> Result<bool, StoreError> {
         let mut statement = self.connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM document WHERE id = ?1)")?;
         Ok(statement.query_row([id.0], |row| row.get(0))?)

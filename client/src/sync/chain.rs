@@ -48,7 +48,7 @@ impl Chain {
             .count()
     }
 
-    /// Whether the chain begins with all of another's records. Each record holds the hash of the one before it, so that one
+    /// True for a chain that begins with all of another's records. Each record holds the hash of the one before it, so that one
     /// comparison is enough.
     pub(super) fn starts_with(&self, other: &Self) -> bool {
         let Some(last) = other.records.last() else { return true };

@@ -133,7 +133,7 @@ pub struct Machine {
     rests: bool,
     /// Edits that could not be sealed; tried again with the next edit or key.
     left: bool,
-    /// The server took nothing of what was carried, and has not let us in since.
+    /// The server took no republished record, and has not let us in since.
     fruitless: bool,
     /// How far the other devices have read.
     seen: BTreeMap<DeviceId, SeenAt>,
@@ -259,7 +259,7 @@ impl Machine {
             Event::Sealed { rows, left } => self.sealed(now_ms, rows, left, &mut step),
             Event::Rewritten(rows) => self.outbox.push(rows),
             Event::LogGranted(granted) => self.log_granted(now_ms, granted, &mut step),
-            Event::Republished(carried) => self.republished(now_ms, carried, &mut step),
+            Event::Republished(taken) => self.republished(now_ms, taken, &mut step),
             Event::Proposed(record) => {
                 self.link.building = false;
                 self.link.posting = false;

@@ -54,7 +54,7 @@ impl Machine {
         match records.get(place) {
             Some(taken) => taken.as_bytes() != pending.as_bytes(),
             None if records.len() == place => self.log.chain.roster().hash() != pending.previous,
-            None => self.forked, // else what lies between is carried first
+            None => self.forked, // else what lies between is republished first
         }
     }
 

@@ -137,11 +137,11 @@ impl Machine {
     }
 
     /// The server took records it had lost, or had lost none.
-    pub(super) fn republished(&mut self, now_ms: u64, carried: Result<bool, Code>, step: &mut Step) {
+    pub(super) fn republished(&mut self, now_ms: u64, taken: Result<bool, Code>, step: &mut Step) {
         if !std::mem::take(&mut self.link.republishing) {
             return; // the answer to an earlier socket's question
         }
-        match carried {
+        match taken {
             Ok(true) => {
                 if let Connection::Waiting { .. } = self.connection {
                     self.connect(step);

@@ -29,7 +29,7 @@ pub enum Method {
 /// A request to a server.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Its method.
+    /// The HTTP method.
     pub method: Method,
     /// The whole address.
     pub url: String,
@@ -50,7 +50,7 @@ pub struct Reply {
     pub body: Vec<u8>,
 }
 
-/// What a live socket brought.
+/// News of a live socket.
 #[derive(Debug)]
 pub enum Heard {
     /// A message.
@@ -59,7 +59,7 @@ pub enum Heard {
     Closed(Option<Code>),
 }
 
-/// Whether a socket has messages that were not looked at yet, to be asked from any thread.
+/// Asked from any thread: true for a socket with messages that were not taken yet.
 pub type Unheard = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// An open socket. Dropping it closes it.
@@ -70,7 +70,7 @@ pub trait Socket: Send {
     /// The next thing the socket brings. Dropping the future loses nothing.
     fn heard(&mut self) -> Pending<'_, Heard>;
 
-    /// Whether it has messages that were not looked at yet.
+    /// The question whether the socket has messages that were not taken yet.
     fn unheard(&self) -> Unheard;
 
     /// Says what was to be said, and ends.

@@ -18,7 +18,7 @@ use super::plant::Plant;
 use super::server::Conversation;
 use super::world::{Happening, SERVER, World, wait};
 
-/// What a device makes of silence.
+/// The answer that a device assumes after silence.
 const fn unanswered(ask: &Ask) -> Answer {
     match ask {
         Ask::Renew => Answer::Renewed(Err(None)),

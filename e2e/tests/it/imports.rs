@@ -1,4 +1,4 @@
-//! Which file imports which, read from the sources: no circle, and no arrow that the table of rooms does not have.
+//! Imports of each file, read from the sources: no circle, and no arrow that the table of rooms does not have.
 //!
 //! An arrow goes from a file that names an item to the file that defines the item, through every re-export between them. The
 //! declarations and public re-exports of a `mod.rs` or `lib.rs` are no imports; everything else is.
@@ -30,7 +30,7 @@ const CLIENT: &[&[&str]] = &[
 /// A path from the crate's root: modules, then at most an item.
 type Place = Vec<String>;
 
-/// What a file says of others.
+/// The names and imports of one file.
 #[derive(Default)]
 struct Said {
     /// Names that stand for other places: what `use` brings in.

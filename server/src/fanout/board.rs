@@ -91,7 +91,7 @@ pub struct Board {
 #[derive(Debug, Default)]
 struct Listeners {
     wake: Wake,
-    /// What each listener was told last, and which version of what the devices show.
+    /// The wake that each listener was told last, and the version of presence.
     told: HashMap<u64, (Wake, u64)>,
     sockets: HashMap<DeviceId, usize>,
     /// The latest of each device that has a socket here and shows something, and until when: a line that broke in silence
@@ -148,7 +148,7 @@ impl Board {
         is_news
     }
 
-    /// Whether anyone listens to a workspace.
+    /// True for a workspace that has a listener.
     pub fn is_heard(&self, workspace: WorkspaceId) -> bool {
         self.workspaces.contains_key(&workspace)
     }
@@ -165,7 +165,7 @@ impl Board {
         listeners.is_some_and(|listeners| listeners.show(listener.device, presence, now_ms))
     }
 
-    /// How things stand, if the listener was told otherwise.
+    /// The state of the workspace, if the listener was told another.
     pub fn wake(&mut self, listener: Listener) -> Option<Wake> {
         let listeners = self.workspaces.get_mut(&listener.workspace)?;
         let (told, _) = listeners.told.get_mut(&listener.number)?;
@@ -175,7 +175,7 @@ impl Board {
         })
     }
 
-    /// What each device shows now, if the listener was told otherwise.
+    /// The presence of all devices, if the listener was told another.
     pub fn shown(&mut self, listener: Listener, now_ms: u64) -> Option<Vec<(DeviceId, Shown)>> {
         let listeners = self.workspaces.get_mut(&listener.workspace)?;
         let (_, told) = listeners.told.get_mut(&listener.number)?;

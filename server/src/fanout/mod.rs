@@ -1,4 +1,4 @@
-//! Who must be woken when a log grows: the [`board`] of this process, and the bells that its sockets wait for.
+//! Fan-out: the [`board`] of this process, and the bells that its sockets wait for.
 
 pub mod board;
 
@@ -78,7 +78,7 @@ impl Subscription {
         hall.ring(self.listener.workspace(), is_news);
     }
 
-    /// What each device shows now, if this socket was told otherwise.
+    /// The presence of all devices, if this socket was told another.
     pub fn shown(&self) -> Option<Vec<(DeviceId, Shown)>> {
         self.fanout.hall.lock().board.shown(self.listener, monotonic_ms())
     }

@@ -1,4 +1,4 @@
-//! What a session hears of the world, and what it wants done.
+//! Events that a session takes, and effects that it asks for.
 
 use roost_shared::wire::error::Close;
 use roost_shared::wire::message::{Hello, Seen, ServerMessage};

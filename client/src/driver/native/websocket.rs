@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use crate::transport::{Heard, Pending, Socket, TransportError, Unheard};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a closing socket may take to flush.
+/// The time a closing socket may take to flush.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 /// A ping this often; nothing heard for three of them means the line is dead.
 const PING_EVERY: Duration = Duration::from_secs(20);

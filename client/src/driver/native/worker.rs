@@ -310,7 +310,7 @@ fn code_of<T>(answer: Result<T, TransportError>) -> Result<T, Option<Code>> {
     })
 }
 
-/// Carries records to a server that may lack them.
+/// Republishes records to a server that may lack them.
 async fn republish(server: &Server, mut republish: Republish) -> Result<bool, Code> {
     loop {
         let answer = match republish.next() {
@@ -322,7 +322,7 @@ async fn republish(server: &Server, mut republish: Republish) -> Result<bool, Co
     }
 }
 
-/// Whether a device has its place in the roster again.
+/// Translates the outcome of a rejoin: true for a device that is in the roster again.
 fn rejoined(joined: Result<(), JoinError>) -> Result<bool, Code> {
     match joined {
         Ok(()) => Ok(true),
